@@ -1,0 +1,142 @@
+"""JSON control messages, both ways.
+
+Client to server: subscribe, unsubscribe, ping, pong.
+Server to client: symbols, error, ping, pong, auto_subscribe, auto_unsubscribe,
+market_watch_subscribe.
+
+Every message is an object with a `type`. Unknown fields are ignored, unknown types are not.
+"""
+
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+
+from protocol.errors import BadMessage
+from protocol.symbols import Instrument
+
+KINDS: Final = ("price", "quote")
+"""The kinds of record that a v2 client can ask for; a v1 client gets prices."""
+
+
+class _Message(msgspec.Struct, frozen=True, tag_field="type"):
+    """The base of all messages; the tag is the `type`."""
+
+
+class Subscribe(_Message, frozen=True, tag="subscribe"):
+    """Add symbols to the stream."""
+
+    symbols: list[str]
+    kinds: list[str] = ["price"]
+
+
+class Unsubscribe(_Message, frozen=True, tag="unsubscribe"):
+    """Take symbols off the stream, in every kind."""
+
+    symbols: list[str]
+
+
+class Ping(_Message, frozen=True, tag="ping"):
+    """Answered with `pong`, for clients that cannot send WebSocket pings."""
+
+
+class Pong(_Message, frozen=True, tag="pong"):
+    """The answer to `ping`."""
+
+
+class SymbolEntry(msgspec.Struct, frozen=True):
+    """One line of the dictionary."""
+
+    id: int
+    symbol: str
+    venue: str
+    price_precision: int
+    quantity_precision: int = 8
+    name: str = ""
+    """With its exchange: `BINANCE:BTCUSDT`."""
+    simulated: bool = False
+
+
+class Symbols(_Message, frozen=True, tag="symbols"):
+    """The dictionary: sent before the first record that uses an id."""
+
+    symbols: list[SymbolEntry]
+
+
+class Error(_Message, frozen=True, tag="error"):
+    """Something in a message was refused; the connection goes on."""
+
+    code: str
+    message: str
+    symbols: list[str] = []
+
+
+class WatchChange(msgspec.Struct, frozen=True):
+    symbol: str
+
+
+class AutoSubscribe(_Message, frozen=True, tag="auto_subscribe"):
+    """The session's market watch gained a symbol."""
+
+    data: WatchChange
+
+
+class AutoUnsubscribe(_Message, frozen=True, tag="auto_unsubscribe"):
+    """The session's market watch lost a symbol."""
+
+    data: WatchChange
+
+
+class MarketWatchSubscribe(_Message, frozen=True, tag="market_watch_subscribe"):
+    """The session's whole market watch, on connect."""
+
+    symbols: list[str]
+
+
+ClientMessage: TypeAlias = Subscribe | Unsubscribe | Ping | Pong
+ServerMessage: TypeAlias = (
+    Symbols | Error | Ping | Pong | AutoSubscribe | AutoUnsubscribe | MarketWatchSubscribe
+)
+
+_client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+_server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
+_encoder = msgspec.json.Encoder()
+
+
+def parse_client_message(text: bytes | str) -> ClientMessage:
+    """Parse what a client sent. Raises BadMessage, never anything else."""
+    try:
+        return _client_decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise BadMessage(str(error)) from None
+
+
+def parse_server_message(text: bytes | str) -> ServerMessage:
+    """Parse what a server sent. Raises BadMessage, never anything else."""
+    try:
+        return _server_decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise BadMessage(str(error)) from None
+
+
+def format_message(message: ClientMessage | ServerMessage) -> bytes:
+    """Write a message as JSON text in UTF-8."""
+    return _encoder.encode(message)
+
+
+def dictionary(instruments: Sequence[Instrument]) -> Symbols:
+    """Build the message that introduces instruments to a client."""
+    return Symbols(
+        [
+            SymbolEntry(
+                id=one.id,
+                symbol=one.symbol,
+                venue=one.venue,
+                price_precision=one.price_precision,
+                quantity_precision=one.quantity_precision,
+                name=one.name,
+                simulated=one.simulated,
+            )
+            for one in instruments
+        ]
+    )

@@ -1,0 +1,197 @@
+"""One client's conversation, as a state machine for each end.
+
+The rules of this file:
+- The server speaks of a symbol id only after a `symbols` message has introduced it.
+- A symbol that does not exist is an `error`; the others of the same message are served.
+- Text that is no message, or comes too fast, ends the conversation: a ProtocolError with a close code.
+- After a reconnect the client asks for everything again; ids are the same, and introduced anew.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from protocol import control
+from protocol.control import (
+    AutoSubscribe,
+    AutoUnsubscribe,
+    Error,
+    MarketWatchSubscribe,
+    Ping,
+    Pong,
+    Subscribe,
+    SymbolEntry,
+    Symbols,
+    Unsubscribe,
+)
+from protocol.errors import TooManyMessages, UnknownSymbol, UnknownSymbolId
+from protocol.events import PriceUpdate
+from protocol.frames import Frame, Records, decode_v1, decode_v2
+from protocol.symbols import Instrument, SymbolTable
+
+SUBPROTOCOL_V1: Final = "tickgate.v1"
+SUBPROTOCOL_V2: Final = "tickgate.v2"
+VERSIONS: Final = {SUBPROTOCOL_V1: 1, SUBPROTOCOL_V2: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may ask of the server."""
+
+    messages_per_second: float = 20.0
+    message_burst: int = 60
+    symbols: int = 4_096
+
+
+@dataclass(slots=True)
+class Reaction:
+    """What the server should do about a message."""
+
+    replies: list[bytes] = field(default_factory=list)
+    added: list[int] = field(default_factory=list)
+    """Ids that were asked for: send their newest values."""
+    changed: bool = False
+    """The watchlist is another than before."""
+
+
+class ServerSession:
+    """The server's end: who this client is to us and what it watches."""
+
+    def __init__(self, version: int, symbols: SymbolTable, limits: Limits) -> None:
+        self.version = version
+        self.prices: set[int] = set()
+        self.quotes: set[int] = set()
+        self._symbols = symbols
+        self._limits = limits
+        self._introduced: set[int] = set()
+        self._tokens = float(limits.message_burst)
+        self._tokens_at_ms = 0
+
+    def on_text(self, text: bytes | str, now_ms: int) -> Reaction:
+        """React to one text message. Raises a ProtocolError that ends the conversation."""
+        self._spend_token(now_ms)
+        match control.parse_client_message(text):
+            case Subscribe(symbols=symbols, kinds=kinds):
+                return self._subscribe(symbols, kinds)
+            case Unsubscribe(symbols=symbols):
+                return self._unsubscribe(symbols)
+            case Ping():
+                return Reaction([control.format_message(Pong())])
+            case Pong():
+                return Reaction()
+
+    def _subscribe(self, names: list[str], kinds: list[str]) -> Reaction:
+        reaction = Reaction()
+        served = [kind for kind in kinds if kind == "price" or (kind == "quote" and self.version == 2)]
+        refused = [kind for kind in kinds if kind not in served]
+        if refused:
+            reaction.replies.append(_error("unsupported_kind", f"no such kind here: {', '.join(refused)}"))
+        wanted = {instrument.id: instrument for instrument in self._found(names, reaction)} if served else {}
+        if len(self.prices | self.quotes | wanted.keys()) > self._limits.symbols:
+            text = f"a client may watch {self._limits.symbols} symbols"
+            reaction.replies.append(_error("too_many_symbols", text))
+            return reaction
+        for kind in served:
+            watched = self.prices if kind == "price" else self.quotes
+            reaction.changed = reaction.changed or not wanted.keys() <= watched
+            watched |= wanted.keys()
+        reaction.added = list(wanted)
+        self._introduce(list(wanted.values()), reaction)
+        return reaction
+
+    def _unsubscribe(self, names: list[str]) -> Reaction:
+        reaction = Reaction()
+        gone = {instrument.id for instrument in self._found(names, reaction)}
+        reaction.changed = not gone.isdisjoint(self.prices | self.quotes)
+        self.prices -= gone
+        self.quotes -= gone
+        return reaction
+
+    def _found(self, names: list[str], reaction: Reaction) -> list[Instrument]:
+        found, unknown = [], []
+        for name in names:
+            try:
+                found.append(self._symbols.find(name))
+            except UnknownSymbol:
+                unknown.append(name)
+        if unknown:
+            reaction.replies.append(_error("unknown_symbol", "not carried by this gateway", unknown))
+        return found
+
+    def _introduce(self, instruments: list[Instrument], reaction: Reaction) -> None:
+        new = [one for one in instruments if one.id not in self._introduced]
+        if new:
+            self._introduced.update(one.id for one in new)
+            reaction.replies.append(control.format_message(control.dictionary(new)))
+
+    def _spend_token(self, now_ms: int) -> None:
+        refill = (now_ms - self._tokens_at_ms) / 1000 * self._limits.messages_per_second
+        self._tokens = min(self._limits.message_burst, self._tokens + max(refill, 0.0))
+        self._tokens_at_ms = now_ms
+        if self._tokens < 1.0:
+            raise TooManyMessages(self._limits.messages_per_second)
+        self._tokens -= 1.0
+
+
+def _error(code: str, message: str, symbols: list[str] | None = None) -> bytes:
+    return control.format_message(Error(code, message, (symbols or [])[:100]))
+
+
+Heard: TypeAlias = Error | AutoSubscribe | AutoUnsubscribe | MarketWatchSubscribe
+"""Server messages that are the application's business."""
+
+
+class ClientSession:
+    """The client's end: what was asked for, and what the ids mean."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self.dictionary: dict[int, SymbolEntry] = {}
+        self._kinds: dict[str, list[str]] = {}
+
+    def subscribe(self, symbols: list[str], kinds: list[str]) -> bytes:
+        """Note the wish, so that `on_open` repeats it, and return the message that states it."""
+        for symbol in symbols:
+            self._kinds[symbol] = kinds
+        return control.format_message(Subscribe(symbols, kinds))
+
+    def unsubscribe(self, symbols: list[str]) -> bytes:
+        for symbol in symbols:
+            self._kinds.pop(symbol, None)
+        return control.format_message(Unsubscribe(symbols))
+
+    def on_open(self) -> list[bytes]:
+        """Start a new connection: forget what the last one introduced, ask for everything again."""
+        self.dictionary.clear()
+        by_kinds: dict[tuple[str, ...], list[str]] = {}
+        for symbol, kinds in self._kinds.items():
+            by_kinds.setdefault(tuple(kinds), []).append(symbol)
+        return [
+            control.format_message(Subscribe(symbols, list(kinds))) for kinds, symbols in by_kinds.items()
+        ]
+
+    def on_text(self, text: bytes | str) -> tuple[list[bytes], Heard | Symbols | None]:
+        """Return what to answer, and the message if the application should see it."""
+        message = control.parse_server_message(text)
+        match message:
+            case Ping():
+                return [control.format_message(Pong())], None
+            case Pong():
+                return [], None
+            case Symbols(symbols=entries):
+                self.dictionary.update((entry.id, entry) for entry in entries)
+        return [], message
+
+    def on_binary(self, data: bytes) -> Frame | list[PriceUpdate]:
+        """Decode a frame; v1 gives rows, v2 a Frame. Raises a ProtocolError, never anything else."""
+        if self.version == 1:
+            records = decode_v1(data)
+            self._check_introduced(records)
+            return [PriceUpdate._make(row) for row in records.tolist()]
+        frame = decode_v2(data)
+        self._check_introduced(frame.records)
+        return frame
+
+    def _check_introduced(self, records: Records) -> None:
+        for symbol_id in records["symbol_id"].tolist():
+            if symbol_id not in self.dictionary:
+                raise UnknownSymbolId(symbol_id)

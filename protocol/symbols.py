@@ -1,0 +1,86 @@
+"""Instruments, their names and their u16 ids.
+
+`BTCUSDT` means the default market (Binance spot), `BINANCE:BTCUSDT` says so in full,
+`BINANCE:BTCUSDT.P` is the USD-margined perpetual, `BINANCE:BTCUSD.P` the coin-margined one.
+A name is looked up in what the venues listed, never guessed from its spelling.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+from zlib import crc32
+
+import msgspec
+
+from protocol.errors import BadValue, UnknownSymbol
+from protocol.events import MAX_SYMBOL_ID
+
+DEFAULT_EXCHANGE: Final = "BINANCE"
+
+
+class Instrument(msgspec.Struct, frozen=True, kw_only=True):
+    """One tradable thing of one venue, as the symbol registry holds it."""
+
+    id: int = 0
+    """0 until the registry has given one."""
+    symbol: str
+    """`BTCUSDT`, `BTCUSDT.P`: unique within an exchange."""
+    exchange: str = DEFAULT_EXCHANGE
+    venue: str
+    """The market that lists it: `binance`, `binance-usdm`, `binance-coinm`."""
+    native: str
+    """The venue's own spelling."""
+    base: str = ""
+    quote: str = ""
+    price_precision: int
+    """Digits after the point, from the tick size."""
+    quantity_precision: int = 8
+    simulated: bool = False
+    """From a simulated exchange: to be said wherever its price is shown."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.exchange}:{self.symbol}"
+
+
+class SymbolTable:
+    """All instruments by id, by name and by the venue's spelling."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, Instrument] = {}
+        self._by_name: dict[str, Instrument] = {}
+        self._by_native: dict[tuple[str, str], Instrument] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Instrument]:
+        return iter(self._by_id.values())
+
+    def add(self, instrument: Instrument) -> None:
+        """Add an instrument, or replace what was known of its id. Raises BadValue for an id out of range."""
+        if not 0 < instrument.id <= MAX_SYMBOL_ID:
+            raise BadValue("symbol id", instrument.id)
+        self._by_id[instrument.id] = instrument
+        self._by_name[instrument.name] = instrument
+        self._by_native[instrument.venue, instrument.native] = instrument
+
+    def by_id(self, symbol_id: int) -> Instrument | None:
+        return self._by_id.get(symbol_id)
+
+    def by_native(self, venue: str, native: str) -> Instrument | None:
+        return self._by_native.get((venue, native))
+
+    def find(self, name: str) -> Instrument:
+        """Look up a name as users write it. Raises UnknownSymbol."""
+        wanted = name.strip().upper()
+        if ":" not in wanted:
+            wanted = f"{DEFAULT_EXCHANGE}:{wanted}"
+        instrument = self._by_name.get(wanted)
+        if instrument is None:
+            raise UnknownSymbol(name)
+        return instrument
+
+
+def shard_of(venue: str, native: str, shards: int) -> int:
+    """Say which feed worker owns a symbol: always the same one, so that its order is never broken."""
+    return crc32(f"{venue}:{native}".encode()) % shards
