@@ -11,6 +11,7 @@ Compression is never negotiated: it costs more time and memory than these frames
 import asyncio
 import logging
 import struct
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, cast
 
@@ -48,6 +49,11 @@ def _header(first: int, length: int) -> bytes:
     return struct.pack("!BBQ", first, 127, length)
 
 
+def _choose_subprotocol(parser: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """Take the client's first choice that we speak; none offered is no mistake."""
+    return next((name for name in offered if name in (parser.available_subprotocols or ())), None)
+
+
 class Connection(asyncio.Protocol):
     """The mechanics of one connection; subclasses say what it means by the `on_…` methods."""
 
@@ -58,7 +64,7 @@ class Connection(asyncio.Protocol):
         self._all = server_state.connections
         self._parser = ServerProtocol(
             subprotocols=[Subprotocol(name) for name in self.subprotocols] or None,
-            select_subprotocol=self._choose_subprotocol if self.subprotocols else None,
+            select_subprotocol=_choose_subprotocol if self.subprotocols else None,
             max_size=self.max_message_bytes,
             logger=_QUIET,
         )
@@ -162,10 +168,6 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     # Inside
-
-    def _choose_subprotocol(self, _: ServerProtocol, offered: Any) -> Subprotocol | None:
-        """Take the client's first choice that we speak; none offered is no mistake."""
-        return next((name for name in offered if name in self.subprotocols), None)
 
     def _answer_request(self, request: Request) -> None:
         refusal = self.on_request(request)
