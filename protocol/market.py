@@ -1,0 +1,98 @@
+"""What a venue said, in our words, before it has a symbol id.
+
+A dialect (`gateway/exchanges`) turns one exchange message into one of these; the price
+processor turns them into the records of `events.py`. `native` is the venue's spelling.
+`sent_us` is when the venue sent the message (its event time), 0 where it states none;
+`traded_us` is when the trade happened.
+"""
+
+from typing import NamedTuple, TypeAlias
+
+
+class AggTrade(NamedTuple):
+    """One taker order against one price: the lossless lane. `id` rises by 1 per symbol."""
+
+    native: str
+    id: int
+    price: float
+    quantity: float
+    count: int
+    """How many single trades it aggregates."""
+    taker_sold: bool
+    traded_us: int
+    sent_us: int
+    first_id: int
+    """The first and last single trade in it; they may skip, `id` may not."""
+    last_id: int
+
+
+class RawTrade(NamedTuple):
+    """One single trade. Moves the price; the lossless lane is AggTrade."""
+
+    native: str
+    id: int
+    price: float
+    quantity: float
+    taker_sold: bool
+    traded_us: int
+    sent_us: int
+
+
+class BookTop(NamedTuple):
+    """Best bid and ask. `update_id` rises, never by a known step."""
+
+    native: str
+    update_id: int
+    bid: float
+    bid_size: float
+    ask: float
+    ask_size: float
+    sent_us: int
+
+
+class DayTicker(NamedTuple):
+    """The rolling 24 hours: last price and base volume."""
+
+    native: str
+    close: float
+    volume: float
+    sent_us: int
+
+
+class Bar(NamedTuple):
+    """The venue's own candle, running or final."""
+
+    native: str
+    interval: int
+    """Minutes, as in `intervals.py`."""
+    open_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    quote_volume: float
+    taker_buy: float
+    taker_buy_quote: float
+    trades: int
+    first_id: int
+    last_id: int
+    final: bool
+    sent_us: int
+
+
+class Ack(NamedTuple):
+    """The venue's answer to a subscribe or unsubscribe."""
+
+    request_id: int | str | None
+    error: str | None
+
+
+class Shutdown(NamedTuple):
+    """The venue will close this connection soon: move now."""
+
+    sent_us: int
+
+
+MarketEvent: TypeAlias = AggTrade | RawTrade | BookTop | DayTicker | Bar
+VenueMessage: TypeAlias = MarketEvent | Ack | Shutdown
