@@ -16,13 +16,11 @@ class AggTrade(NamedTuple):
     id: int
     price: float
     quantity: float
-    count: int
-    """How many single trades it aggregates."""
     taker_sold: bool
     traded_us: int
     sent_us: int
     first_id: int
-    """The first and last single trade in it; they may skip, `id` may not."""
+    """The first and last single trade in it; across messages they may skip, `id` may not."""
     last_id: int
 
 
