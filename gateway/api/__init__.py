@@ -1,0 +1,1 @@
+"""HTTP: what a request means. May import protocol, processors, ws; never roles, cli or sim."""

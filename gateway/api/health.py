@@ -1,0 +1,87 @@
+"""`/healthz`, `/readyz`, `/stats`, `/version`: is it alive, do prices flow, how fast, which build."""
+
+import time
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.api.market import json_response
+from gateway.wire import WireReader
+from gateway.ws.endpoint import Clients
+from processors.bus import Bus
+
+PRICES_FLOW_WITHIN_S: Final = 10.0
+"""The quietest default symbol list has a price well within this on a living venue."""
+
+
+def routes(clients: Clients, reader: WireReader, bus: Bus, version: str) -> list[Route]:
+    """Build the routes on this gateway's state."""
+    started_s = time.monotonic()
+
+    def readiness() -> dict[str, Any]:
+        age_s = price_age_s(clients)
+        return {
+            "ready": bus.is_connected and age_s is not None and age_s < PRICES_FLOW_WITHIN_S,
+            "bus_connected": bus.is_connected,
+            "last_price_age_ms": None if age_s is None else round(age_s * 1000),
+        }
+
+    async def show_ready(_: Request) -> Response:
+        state = readiness()
+        return json_response(state, 200 if state["ready"] else 503)
+
+    async def show_health(_: Request) -> Response:
+        return json_response(
+            {
+                "status": "ok" if readiness()["ready"] else "degraded",
+                **readiness(),
+                "uptime_s": round(time.monotonic() - started_s, 3),
+                "symbols": len(clients.symbols),
+            }
+        )
+
+    async def show_stats(request: Request) -> Response:
+        body = stats(clients, reader)
+        if request.query_params.get("reset") == "hops":
+            for histogram in clients.fanout.hops.values():
+                histogram.clear()
+        return json_response(body)
+
+    async def show_version(_: Request) -> Response:
+        return json_response({"name": "tickgate", "version": version})
+
+    return [
+        Route("/healthz", show_health),
+        Route("/readyz", show_ready),
+        Route("/stats", show_stats),
+        Route("/version", show_version),
+    ]
+
+
+def price_age_s(clients: Clients) -> float | None:
+    """How long ago the newest price came off the bus; None before the first."""
+    last_us = clients.fanout.last_price_us
+    return (time.time_ns() // 1000 - last_us) / 1e6 if last_us else None
+
+
+def stats(clients: Clients, reader: WireReader) -> dict[str, Any]:
+    """The counters of this gateway process since it started, and its latencies per hop."""
+    fanout = clients.fanout
+    return {
+        "clients": len(clients.connected),
+        "audiences": len(fanout.audiences),
+        "slow_clients": sum(client.outbox.is_full for client in clients.connected),
+        "frames_written": fanout.frames_written,
+        "bytes_written": fanout.bytes_written,
+        "flushes": fanout.flushes,
+        "values_coalesced": clients.coalesced,
+        "batches": reader.batches,
+        "batches_missed": reader.missed_batches,
+        "batches_bad": reader.bad_batches,
+        "snapshots": reader.snapshots,
+        "closed_by_code": {str(code): count for code, count in sorted(clients.closed_by_code.items())},
+        "hops": {hop: histogram.summary() for hop, histogram in fanout.hops.items()},
+        "cpu_s": time.process_time(),
+    }

@@ -1,0 +1,122 @@
+"""One feed worker: its shard of the symbols, from the exchange's sockets to the bus.
+
+For every venue: ask REST what is listed, keep the symbols of this shard that are wanted, give
+them ids, then run a connection pool whose events go straight into a price processor. Nothing
+raw leaves this process.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Final
+
+import structlog
+
+from gateway.config import Settings
+from gateway.exchanges.venue import VENUES, Venue
+from gateway.feeds.pool import ConnectionPool
+from gateway.feeds.rest import Rest, VenueError
+from gateway.registry import Registry
+from gateway.roles.address import bus_address
+from processors.bus import Bus, connect
+from processors.price import PriceProcessor
+from processors.shell import PriceShell, now_us
+from protocol.symbols import Instrument, shard_of
+
+RETRY_S: Final = 5.0
+ALL: Final = "all"
+
+log = structlog.get_logger()
+
+
+async def run(settings: Settings, shard: int, shards: int, stop: asyncio.Event) -> None:
+    """Feed one shard of every venue until `stop` is set; then publish what waits and leave."""
+    listings = Listings(settings.exchange.symbols, len(settings.exchange.venues))
+    async with (
+        connect(bus_address(settings), f"tickgate-feed-{shard}") as bus,
+        asyncio.TaskGroup() as tasks,
+    ):
+        feeds = [
+            tasks.create_task(_feed_venue(settings, venue, listings, bus, shard, shards))
+            for venue in venues(settings)
+        ]
+        await stop.wait()
+        for feed in feeds:
+            feed.cancel()
+    log.info("feed.stopped", shard=shard)
+
+
+def venues(settings: Settings) -> list[Venue]:
+    """The wanted venues, at the addresses that the settings name."""
+    exchange = settings.exchange
+    endpoints = {
+        "binance": (exchange.ws_endpoint, exchange.rest_endpoint),
+        "binance-usdm": (exchange.usdm_ws_endpoint, exchange.usdm_rest_endpoint),
+        "binance-coinm": (exchange.coinm_ws_endpoint, exchange.coinm_rest_endpoint),
+    }
+    return [VENUES[name].with_endpoints(*endpoints[name]) for name in exchange.venues]
+
+
+class Listings:
+    """What the venues list, and which of the wanted symbols none of them does."""
+
+    def __init__(self, wanted: Sequence[str], venues: int) -> None:
+        self._wanted = wanted
+        self._venues = venues
+        self._unlisted = set(wanted) - {ALL}
+
+    def choose(self, venue: Venue, listed: list[Instrument]) -> list[Instrument]:
+        """Return the wanted ones; after the last venue, say what nobody lists."""
+        self._unlisted -= {one.symbol for one in listed} | {one.name for one in listed}
+        self._venues -= 1
+        if self._unlisted and not self._venues:
+            log.warning("feed.not_listed", symbols=sorted(self._unlisted), last_venue=venue.name)
+        if ALL in self._wanted:
+            return listed
+        return [one for one in listed if one.symbol in self._wanted or one.name in self._wanted]
+
+
+async def _feed_venue(
+    settings: Settings, venue: Venue, listings: Listings, bus: Bus, shard: int, shards: int
+) -> None:
+    registry = Registry(bus)
+    await registry.open()
+    wanted = listings.choose(venue, await _listed(venue))
+    mine = [one for one in wanted if shard_of(venue.name, one.native, shards) == shard]
+    instruments = await registry.register(mine)
+    processor = PriceProcessor(
+        venue.name,
+        shard,
+        epoch_us=now_us(),
+        max_batch=settings.processor.batch_messages,
+        max_waiting_trades=settings.processor.queue,
+    )
+    for instrument in instruments:
+        processor.add_symbol(instrument.native, instrument.id)
+    shell = PriceShell(processor, bus, settings.processor.batch_ms)
+    about = {"venue": venue.name, "shard": f"{shard}/{shards}", "symbols": str(len(instruments))}
+    await bus.serve(
+        "tickgate-feed", version("tickgate"), "one shard of a venue's prices", [shell.endpoint()], about
+    )
+    pool = ConnectionPool(
+        venue, kinds=settings.exchange.streams, on_event=shell.on_event, attempts_share=1 / shards
+    )
+    try:
+        async with asyncio.TaskGroup() as tasks, pool:
+            tasks.create_task(shell.run())
+            pool.want({instrument.native for instrument in instruments})
+            log.info("feed.started", **about)
+            await asyncio.Event().wait()  # until cancelled
+    finally:
+        await shell.drain()
+
+
+async def _listed(venue: Venue) -> list[Instrument]:
+    """Ask the venue what it lists, for as long as it takes."""
+    async with Rest(venue) as rest:
+        while True:
+            try:
+                return await rest.exchange_info()
+            except VenueError as error:
+                log.warning("feed.venue_unreachable", venue=venue.name, error=str(error), retry_s=RETRY_S)
+                await asyncio.sleep(RETRY_S)

@@ -1,0 +1,104 @@
+"""The gateway process: HTTP and WebSocket on one port, fed by the bus.
+
+Stateless but for its clients: any number of these may share a port (SO_REUSEPORT) or stand
+behind a load balancer.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Final
+
+import structlog
+import uvicorn
+
+from gateway.api.app import build_app
+from gateway.api.services import endpoints
+from gateway.config import Settings
+from gateway.registry import Registry
+from gateway.roles.address import bus_address
+from gateway.wire import WireReader
+from gateway.ws.endpoint import ClientLimits, Clients
+from gateway.ws.fanout import Fanout
+from processors.bus import Bus, connect
+from protocol.session import Limits
+
+STOP_TIMEOUT_S: Final = 3
+
+log = structlog.get_logger()
+
+
+async def run(settings: Settings, stop: asyncio.Event, *, reuse_port: bool = False) -> None:
+    """Serve until `stop` is set; then say goodbye to every client and leave."""
+    with listen(settings.server.host, settings.server.port, reuse_port=reuse_port) as listener:
+        async with connect(bus_address(settings), f"tickgate-gateway-{settings.server.port}") as bus:
+            await serve(bus, listener, client_limits(settings), stop)
+
+
+async def serve(bus: Bus, listener: socket.socket, limits: ClientLimits, stop: asyncio.Event) -> None:
+    """Serve on an open port and an open bus."""
+    registry = Registry(bus)
+    await registry.open()
+    fanout = Fanout()
+    clients = Clients(fanout, registry.table, limits)
+    reader = WireReader(bus, registry, fanout)
+    server = _Server(
+        uvicorn.Config(
+            build_app(clients, reader, bus, version("tickgate")),
+            ws=clients.protocol_class(),
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=STOP_TIMEOUT_S,
+        )
+    )
+    await bus.serve(
+        "tickgate-gateway", version("tickgate"), "newest prices and symbols", endpoints(clients), {}
+    )
+    async with asyncio.TaskGroup() as tasks:
+        await reader.start()
+        background = [tasks.create_task(reader.run()), tasks.create_task(clients.sweep())]
+        serving = tasks.create_task(server.serve([listener]))
+        log.info("gateway.listening", port=listener.getsockname()[1], symbols=len(registry.table))
+        await stop.wait()
+        server.should_exit = True
+        await serving
+        for task in background:
+            task.cancel()
+    log.info("gateway.stopped")
+
+
+@contextlib.contextmanager
+def listen(host: str, port: int, *, reuse_port: bool) -> Iterator[socket.socket]:
+    """Open the port before anything else, so that a taken one is known at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((host, port))
+        listener.setblocking(False)
+        yield listener
+
+
+def client_limits(settings: Settings) -> ClientLimits:
+    """Read from the settings what a client may do."""
+    wanted = settings.clients
+    return ClientLimits(
+        session=Limits(wanted.messages_per_second, wanted.message_burst, wanted.max_symbols),
+        max_connections=wanted.max_connections,
+        max_message_bytes=wanted.max_message_bytes,
+        max_buffer_bytes=wanted.max_buffer_bytes,
+        ping_interval_s=wanted.ping_interval_s,
+        pong_timeout_s=wanted.pong_timeout_s,
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the process has its own."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -1,0 +1,109 @@
+"""What a gateway hears on the bus: every shard's batches, healed when some were lost.
+
+A shard that is heard for the first time, or whose batch sequence jumps, is asked for a
+snapshot; its values go in like a batch. A symbol id that the registry copy does not know yet
+makes it read on.
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from gateway.registry import Registry
+from gateway.ws.fanout import Fanout
+from processors.bus import Bus, BusError
+from protocol import subjects
+from protocol.batches import SequenceCheck, decode_batch
+from protocol.errors import ProtocolError
+
+SNAPSHOT_TIMEOUT_S: Final = 2.0
+RETRY_S: Final = 0.5
+
+log = structlog.get_logger()
+
+
+class WireReader:
+    """Feeds the fan-out from `wire.>` and keeps the symbol table current."""
+
+    def __init__(self, bus: Bus, registry: Registry, fanout: Fanout) -> None:
+        self.batches = 0
+        self.bad_batches = 0
+        self.missed_batches = 0
+        self.snapshots = 0
+        self._bus = bus
+        self._registry = registry
+        self._fanout = fanout
+        self._checks: dict[str, SequenceCheck] = {}
+        self._to_heal: dict[str, None] = {}
+        self._registry_is_old = False
+        self._wake = asyncio.Event()
+
+    async def start(self) -> None:
+        """Subscribe; from here on batches arrive."""
+        await self._bus.subscribe(subjects.ALL_WIRE, self._on_wire)
+        await self._bus.subscribe(subjects.ALL_SYMBOLS, self._on_symbol)
+        self._bus.on_reconnect(self._on_reconnect)
+
+    async def run(self) -> None:
+        """Ask for snapshots and new symbols as they are needed. Until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._catch_up()
+            except BusError as error:
+                log.warning("wire.not_healed", error=str(error))
+                await asyncio.sleep(RETRY_S)
+                self._wake.set()
+
+    async def _catch_up(self) -> None:
+        if self._registry_is_old:
+            self._registry_is_old = False
+            try:
+                await self._registry.refresh()
+            except BusError:
+                self._registry_is_old = True
+                raise
+        for subject in tuple(self._to_heal):
+            venue, shard = subjects.parse_wire(subject)
+            payload = await self._bus.request(
+                subjects.request_snapshot(venue, shard), timeout_s=SNAPSHOT_TIMEOUT_S
+            )
+            del self._to_heal[subject]
+            self._fanout.on_snapshot(decode_batch(payload))
+            self.snapshots += 1
+
+    def _on_wire(self, subject: str, payload: bytes) -> None:
+        try:
+            batch = decode_batch(payload)
+        except ProtocolError as error:
+            self.bad_batches += 1
+            log.warning("wire.bad_batch", subject=subject, error=str(error))
+            return
+        self.batches += 1
+        check = self._checks.get(subject)
+        if check is None:
+            check = self._checks[subject] = SequenceCheck()
+            self._heal(subject, "first_heard", 0)
+        missed = check.missed(batch)
+        if missed:
+            self.missed_batches += missed
+            self._heal(subject, "batches_missed", missed)
+        self._fanout.on_batch(batch)
+
+    def _heal(self, subject: str, cause: str, missed: int) -> None:
+        log.info("wire.snapshot_wanted", subject=subject, cause=cause, missed=missed)
+        self._to_heal[subject] = None
+        self._wake.set()
+
+    def _on_symbol(self, _subject: str, _payload: bytes) -> None:
+        self._registry_is_old = True
+        self._wake.set()
+
+    def _on_reconnect(self) -> None:
+        """While the server was away anything may have been missed."""
+        self._registry_is_old = True
+        for subject in self._checks:
+            self._to_heal[subject] = None
+        self._wake.set()

@@ -1,0 +1,118 @@
+"""Audiences: the clients that watch the same symbols in the same version of the protocol.
+
+An audience gets one encoding a flush, however many clients it has. The index says which
+audiences a changed symbol concerns. Pure bookkeeping: nothing here encodes or writes.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple, Protocol
+
+import numpy as np
+
+from protocol.events import Kind
+from protocol.table import Ids
+
+
+class Watchlist(NamedTuple):
+    """What makes two clients the same audience."""
+
+    version: int
+    prices: frozenset[int]
+    quotes: frozenset[int]
+
+    def ids(self, kind: Kind) -> frozenset[int]:
+        return self.prices if kind is Kind.PRICE else self.quotes
+
+
+class Member(Protocol):
+    """One client of an audience."""
+
+    write: Callable[[bytes], None]
+    """Write prebuilt bytes to its socket."""
+
+    def miss(self, kind: Kind, baseline: dict[int, int]) -> None:
+        """Note what was not written because its socket is full, and how often each had changed before."""
+
+
+class Audience:
+    """The members of one watchlist, split by whether their sockets take more."""
+
+    def __init__(self, watchlist: Watchlist) -> None:
+        self.watchlist: Final = watchlist
+        self.flowing: dict[Member, Callable[[bytes], None]] = {}
+        self.slow: set[Member] = set()
+
+    def add(self, member: Member) -> None:
+        self.flowing[member] = member.write
+
+    def remove(self, member: Member) -> None:
+        self.flowing.pop(member, None)
+        self.slow.discard(member)
+
+    def pause(self, member: Member) -> None:
+        """Write no more to this one: it collects what it misses."""
+        if self.flowing.pop(member, None):
+            self.slow.add(member)
+
+    def resume(self, member: Member) -> None:
+        if member in self.slow:
+            self.slow.discard(member)
+            self.add(member)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.flowing and not self.slow
+
+
+class Audiences:
+    """All audiences, by watchlist and by symbol."""
+
+    def __init__(self) -> None:
+        self._by_watchlist: dict[Watchlist, Audience] = {}
+        self._by_symbol: dict[Kind, dict[int, dict[Audience, None]]] = {Kind.PRICE: {}, Kind.QUOTE: {}}
+
+    def __len__(self) -> int:
+        return len(self._by_watchlist)
+
+    def __iter__(self) -> Iterator[Audience]:
+        return iter(self._by_watchlist.values())
+
+    def join(self, watchlist: Watchlist, member: Member) -> Audience:
+        """Put a client into the audience of its watchlist, made if it is the first."""
+        audience = self._by_watchlist.get(watchlist)
+        if audience is None:
+            audience = self._by_watchlist[watchlist] = Audience(watchlist)
+            for kind, index in self._by_symbol.items():
+                for symbol_id in watchlist.ids(kind):
+                    index.setdefault(symbol_id, {})[audience] = None
+        audience.add(member)
+        return audience
+
+    def leave(self, audience: Audience, member: Member) -> None:
+        """Take a client out; an audience without clients is forgotten."""
+        audience.remove(member)
+        if not audience.is_empty or self._by_watchlist.pop(audience.watchlist, None) is None:
+            return
+        for kind, index in self._by_symbol.items():
+            for symbol_id in audience.watchlist.ids(kind):
+                concerned = index[symbol_id]
+                del concerned[audience]
+                if not concerned:
+                    del index[symbol_id]
+
+    def concerned(self, kind: Kind, changed: Iterable[int]) -> dict[Audience, list[int]]:
+        """Say which of the changed symbols each audience watches, in the order they changed."""
+        index = self._by_symbol[kind]
+        concerned: dict[Audience, list[int]] = {}
+        for symbol_id in changed:
+            for audience in index.get(symbol_id, ()):
+                if audience in concerned:
+                    concerned[audience].append(symbol_id)
+                else:
+                    concerned[audience] = [symbol_id]
+        return concerned
+
+
+def as_ids(symbol_ids: Iterable[int]) -> Ids:
+    """Make the array that a price table takes."""
+    return np.fromiter(symbol_ids, np.uint16)

@@ -1,0 +1,170 @@
+"""The fan-out: batches from the bus in, one frame per distinct watchlist out.
+
+What arrives in one turn of the loop is written at its end: at once when idle, and in ever
+larger batches when a turn takes longer than the next arrival, because the newest value of a
+symbol is all that a flush encodes. Frames are shared: by all clients of an audience, and by
+audiences of which the same symbols changed.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from gateway.metrics import Histogram
+from gateway.ws.audience import Audience, Audiences, as_ids
+from gateway.ws.connection import frame_binary
+from protocol.batches import Batch
+from protocol.events import Kind
+from protocol.frames import LAYOUTS, V1, seal_v1, seal_v2
+from protocol.table import PriceTable
+
+HOPS: Final = ("exchange_to_feed", "feed", "bus", "gateway")
+KINDS: Final = (Kind.PRICE, Kind.QUOTE)
+
+
+def now_us() -> int:
+    return time.time_ns() // 1000
+
+
+class Fanout:
+    """The newest values of all symbols, and everybody who watches some of them."""
+
+    def __init__(self) -> None:
+        self.tables = {kind: PriceTable(kind) for kind in KINDS}
+        self.audiences = Audiences()
+        self.hops = {hop: Histogram() for hop in HOPS}
+        self.frames_written = 0
+        self.bytes_written = 0
+        self.flushes = 0
+        self.last_price_us = 0
+        """When the newest price arrived here; 0 before the first."""
+        self._dirty: dict[Kind, dict[int, int]] = {kind: {} for kind in KINDS}
+        self._arrived_us = 0
+        self._is_flush_due = False
+
+    # In
+
+    def on_snapshot(self, batch: Batch) -> None:
+        """Take in a shard's newest values: clients get those that they have not."""
+        news = [self.tables[frame.kind].news(frame) for frame in batch.frames if frame.kind in self.tables]
+        self.on_batch(batch._replace(frames=news))
+
+    def on_batch(self, batch: Batch) -> None:
+        """Take in what a feed worker published; clients have it at the end of this turn of the loop."""
+        arrived_us = now_us()
+        for frame in batch.frames:
+            if frame.kind not in self.tables or not len(frame.records):
+                continue
+            self.tables[frame.kind].update(frame)
+            self._mark_dirty(frame.kind, frame.records["symbol_id"].tolist(), frame.records["flags"].tolist())
+            if frame.kind is Kind.PRICE:
+                self.last_price_us = arrived_us
+                self._measure(batch, frame.time_us, int(frame.records["delay_us"][0]), arrived_us)
+        if not self._is_flush_due and any(self._dirty.values()):
+            self._is_flush_due = True
+            self._arrived_us = arrived_us
+            # All that the bus has delivered by now is taken in before this runs, so it is one flush.
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    def _mark_dirty(self, kind: Kind, ids: list[int], flags: list[int]) -> None:
+        dirty = self._dirty[kind]
+        for symbol_id, flag in zip(ids, flags, strict=True):
+            dirty[symbol_id] = dirty.get(symbol_id, 0) + max(flag >> 8, 1)
+
+    def _measure(self, batch: Batch, sent_us: int, delay_us: int, arrived_us: int) -> None:
+        self.hops["exchange_to_feed"].add(batch.received_us - (sent_us - delay_us))
+        self.hops["feed"].add(sent_us - batch.received_us)
+        self.hops["bus"].add(arrived_us - sent_us)
+
+    # Out
+
+    def flush(self) -> None:
+        """Write everything that changed since the last flush to everybody who watches it."""
+        self._is_flush_due = False
+        time_us = now_us()
+        for kind in KINDS:
+            dirty, self._dirty[kind] = self._dirty[kind], {}
+            if dirty:
+                self._flush_kind(kind, dirty, time_us)
+        self.flushes += 1
+        self.hops["gateway"].add(now_us() - self._arrived_us)
+
+    def _flush_kind(self, kind: Kind, dirty: dict[int, int], time_us: int) -> None:
+        concerned = self.audiences.concerned(kind, dirty)
+        if not concerned:
+            return
+        encoders: dict[int, _Encoder] = {}
+        for audience, ids in concerned.items():
+            version = audience.watchlist.version
+            encoder = encoders.get(version)
+            if encoder is None:
+                encoder = encoders[version] = _Encoder(self.tables[kind], version, dirty, time_us)
+            if audience.slow:
+                self._note_missed(audience, kind, {one: dirty[one] for one in ids})
+            self._write(audience, encoder.frame(ids))
+
+    def _note_missed(self, audience: Audience, kind: Kind, changed: dict[int, int]) -> None:
+        totals = self.tables[kind].changes
+        baseline = {symbol_id: int(totals[symbol_id]) - count for symbol_id, count in changed.items()}
+        for member in audience.slow:
+            member.miss(kind, baseline)
+
+    def _write(self, audience: Audience, frame: bytes) -> None:
+        # A write may find the socket full and pause its member, so iterate over a copy.
+        writes = tuple(audience.flowing.values())
+        for write in writes:
+            write(frame)
+        self.count(len(writes), len(frame))
+
+    def count(self, frames: int, frame_bytes: int) -> None:
+        self.frames_written += frames
+        self.bytes_written += frames * frame_bytes
+
+    def newest(self, kind: Kind, version: int, ids: list[int], baseline: dict[int, int]) -> bytes | None:
+        """Encode the newest values of some symbols for one client, or None if none has a value yet.
+
+        `baseline` holds how often a symbol had changed when the client last got it, so that its
+        record can say how many changes it stands for; without a baseline it stands for one.
+        """
+        table = self.tables[kind]
+        known = table.known(as_ids(ids))
+        if not len(known):
+            return None
+        if version == 1:
+            return frame_binary(table.encode_v1(known))
+        totals = table.changes[known]
+        before = np.fromiter((baseline.get(int(one), -1) for one in known), np.int64)
+        changes = np.where(before < 0, 1, totals - before)
+        return frame_binary(table.encode_v2(known, changes, now_us()))
+
+
+class _Encoder:
+    """The frames of one flush in one version: records packed once, frames shared."""
+
+    def __init__(self, table: PriceTable, version: int, dirty: dict[int, int], time_us: int) -> None:
+        ids = as_ids(dirty)
+        self._frames: dict[tuple[int, ...], bytes] = {}
+        self._seal: Callable[[bytes, int], bytes]
+        if version == 1:
+            packed, size = table.pack_v1(ids), V1.dtype.itemsize
+            self._seal = seal_v1
+        else:
+            changes = np.fromiter(dirty.values(), np.int64)
+            packed, size = table.pack_v2(ids, changes, time_us), LAYOUTS[table.kind].dtype.itemsize
+            self._seal = lambda body, count: seal_v2(table.kind, body, count, time_us)
+        self._record = {
+            symbol_id: packed[place * size : (place + 1) * size] for place, symbol_id in enumerate(dirty)
+        }
+
+    def frame(self, ids: list[int]) -> bytes:
+        """Return the WebSocket frame with these records, the same bytes for the same ids."""
+        key = tuple(ids)
+        frame = self._frames.get(key)
+        if frame is None:
+            record = self._record
+            body = b"".join([record[symbol_id] for symbol_id in ids])
+            frame = self._frames[key] = frame_binary(self._seal(body, len(ids)))
+        return frame

@@ -1,0 +1,38 @@
+"""What one client still has to get when its socket is full.
+
+Full: nothing more is written; for every symbol that changes meanwhile the outbox notes that it
+changed and how often it had before. When the socket drains, one frame brings the newest value of
+each, saying how many changes it stands for. Its size is bounded by the client's watchlist. A
+client that stays full for longer than `max_lag_s` is closed with 4508 and counted.
+"""
+
+from protocol.events import Kind
+
+
+class Outbox:
+    """The symbols that changed behind a full socket."""
+
+    def __init__(self) -> None:
+        self.full_since_s = 0.0
+        """When the socket stopped taking more, by the monotonic clock; 0 while it flows."""
+        self._missed: dict[Kind, dict[int, int]] = {Kind.PRICE: {}, Kind.QUOTE: {}}
+
+    @property
+    def is_full(self) -> bool:
+        return self.full_since_s > 0.0
+
+    def note(self, kind: Kind, symbol_id: int, changes_before: int) -> None:
+        """Note a change that was not written; the first note of a symbol fixes its baseline."""
+        self._missed[kind].setdefault(symbol_id, changes_before)
+
+    def take(self, kind: Kind) -> dict[int, int]:
+        """Return what was missed, with each symbol's baseline, and forget it."""
+        missed, self._missed[kind] = self._missed[kind], {}
+        return missed
+
+    def forget(self, watched: frozenset[int], kind: Kind) -> None:
+        """Drop what the client no longer watches."""
+        self._missed[kind] = {one: base for one, base in self._missed[kind].items() if one in watched}
+
+    def is_late(self, now_s: float, max_lag_s: float) -> bool:
+        return self.is_full and now_s - self.full_since_s > max_lag_s

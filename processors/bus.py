@@ -1,0 +1,273 @@
+"""The one door to NATS.
+
+Ticks go by core NATS: published without waiting, lost if nobody listens, which is why every
+batch carries a sequence. What must be there tomorrow (the symbol registry) goes by JetStream.
+A lost server is looked for again four times a second, for ever; subscriptions come back by
+themselves.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import structlog
+from nats import micro
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js import JetStreamContext
+from nats.js.api import DiscardPolicy, StreamConfig
+from nats.js.errors import APIError, NotFoundError
+from nats.micro.request import Request, ServiceError
+
+RECONNECT_WAIT_S: Final = 0.25
+CONNECT_TIMEOUT_S: Final = 5
+WRONG_LAST_SEQUENCE: Final = 10071
+"""JetStream's error code when another message of that subject was there first."""
+MAX_PENDING_BYTES: Final = 8 * 1024 * 1024
+
+log = structlog.get_logger()
+
+Handler: TypeAlias = Callable[[str, bytes], None]
+Answer: TypeAlias = Callable[[str, bytes], bytes]
+
+
+class BusError(Exception):
+    """The bus could not do what was asked; the message says why."""
+
+
+class NoAnswer(BusError):
+    """Nobody serves this request, or not in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class BusAddress:
+    """Where the bus is and how to get in."""
+
+    servers: Sequence[str]
+    credentials: Path | None = None
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    def tls(self) -> ssl.SSLContext | None:
+        if not (self.tls_ca or self.tls_cert):
+            return None
+        context = ssl.create_default_context(cafile=self.tls_ca)
+        if self.tls_cert:
+            context.load_cert_chain(self.tls_cert, self.tls_key)
+        return context
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One request that a service answers."""
+
+    name: str
+    subject: str
+    answer: Answer
+    """From subject and payload to the reply; raises KeyError for what does not exist."""
+
+
+class Bus:
+    """A connection to NATS. Use `connect`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._stream: JetStreamContext = client.jetstream(timeout=CONNECT_TIMEOUT_S)
+        self._on_reconnect: list[Callable[[], None]] = []
+
+    @property
+    def is_connected(self) -> bool:
+        return self._client.is_connected
+
+    @property
+    def pending_bytes(self) -> int:
+        """What was published and has not left this process yet."""
+        return self._client.pending_data_size
+
+    def on_reconnect(self, reaction: Callable[[], None]) -> None:
+        """Call this whenever a lost server has been found again."""
+        self._on_reconnect.append(reaction)
+
+    async def publish(self, subject: str, payload: bytes) -> None:
+        """Hand a message to NATS without waiting for anybody. Raises BusError if there is no room."""
+        try:
+            await self._client.publish(subject, payload)
+        except NatsError as error:
+            raise BusError(f"cannot publish: {error}") from error
+
+    async def flush(self) -> None:
+        """Wait until the server has everything."""
+        try:
+            await self._client.flush(CONNECT_TIMEOUT_S)
+        except NatsError as error:
+            raise BusError(f"cannot flush: {error}") from error
+
+    async def subscribe(self, subject: str, handler: Handler) -> None:
+        """Call the handler for every message, in the order of arrival."""
+
+        async def on_message(message: Msg) -> None:
+            handler(message.subject, message.data)
+
+        # The bound is the bytes one reader may lag behind: above it nats-py drops the newest message,
+        # which the batch sequence shows and a snapshot heals.
+        await self._client.subscribe(
+            subject, cb=on_message, pending_msgs_limit=65_536, pending_bytes_limit=64 * 1024 * 1024
+        )
+
+    async def request(self, subject: str, payload: bytes = b"", timeout_s: float = 1.0) -> bytes:
+        """Ask and return the answer. Raises NoAnswer."""
+        try:
+            reply = await self._client.request(subject, payload, timeout=timeout_s)
+        except NoRespondersError:
+            raise NoAnswer(f"nobody answers {subject}") from None
+        except (NatsTimeoutError, NatsError) as error:
+            raise NoAnswer(f"no answer to {subject}: {error or 'too late'}") from error
+        if reply.headers and "Nats-Service-Error" in reply.headers:
+            raise NoAnswer(f"{subject}: {reply.headers['Nats-Service-Error']}")
+        return reply.data
+
+    async def serve(
+        self,
+        name: str,
+        version: str,
+        description: str,
+        endpoints: Sequence[Endpoint],
+        about: Mapping[str, str],
+    ) -> None:
+        """Appear as a NATS micro service (`nats micro ls`) that answers these requests."""
+        service = await micro.add_service(
+            self._client,
+            name=name,
+            version=version,
+            description=description,
+            metadata=dict(about),
+        )
+        for endpoint in endpoints:
+            await service.add_endpoint(
+                name=endpoint.name, subject=endpoint.subject, handler=_responder(endpoint.answer)
+            )
+
+    # JetStream
+
+    async def open_stream(self, name: str, subject: str, max_messages: int) -> None:
+        """Make sure that an append-only stream exists; a full one refuses new messages."""
+        config = StreamConfig(
+            name=name,
+            subjects=[subject],
+            max_msgs=max_messages,
+            discard=DiscardPolicy.NEW,
+            deny_delete=True,
+            deny_purge=True,
+        )
+        try:
+            await self._stream.stream_info(name)
+        except NotFoundError:
+            await self._stream.add_stream(config)
+        except (APIError, NatsError) as error:
+            raise BusError(f"JetStream is needed and does not answer: {error or 'no reply'}") from error
+
+    async def append_first(self, subject: str, payload: bytes) -> int | None:
+        """Append a message if its subject has none yet; return its sequence, or None if it has one."""
+        try:
+            ack = await self._stream.publish(
+                subject, payload, headers={"Nats-Expected-Last-Subject-Sequence": "0"}
+            )
+        except APIError as error:
+            if error.err_code == WRONG_LAST_SEQUENCE:
+                return None
+            raise BusError(f"cannot append to {subject}: {error.description}") from error
+        except NatsError as error:
+            raise BusError(f"cannot append to {subject}: {error or 'no reply'}") from error
+        return ack.seq
+
+    async def last_sequence(self, stream: str) -> int:
+        try:
+            return (await self._stream.stream_info(stream)).state.last_seq
+        except (APIError, NatsError) as error:
+            raise BusError(f"cannot read stream {stream}: {error or 'no reply'}") from error
+
+    async def read_message(self, stream: str, sequence: int) -> bytes | None:
+        """Read one stored message; None if that sequence holds none."""
+        try:
+            message = await self._stream.get_msg(stream, sequence)
+        except NotFoundError:
+            return None
+        except (APIError, NatsError) as error:
+            raise BusError(f"cannot read {stream} at {sequence}: {error or 'no reply'}") from error
+        return message.data or b""
+
+    # Callbacks of the client
+
+    async def _reconnected(self) -> None:
+        log.info("bus.reconnected", server=_server_of(self._client))
+        for reaction in self._on_reconnect:
+            reaction()
+
+
+def _responder(answer: Answer) -> Callable[[Request], Awaitable[None]]:
+    async def respond(request: Request) -> None:
+        try:
+            reply = answer(request.subject, request.data)
+        except KeyError as error:
+            raise ServiceError("404", f"no such thing: {error}") from None
+        await request.respond(reply)
+
+    return respond
+
+
+@asynccontextmanager
+async def connect(address: BusAddress, name: str) -> AsyncIterator[Bus]:
+    """Connect to NATS, retrying for ever; leave in order, with everything published."""
+    client = Client()
+    bus = Bus(client)
+
+    async def on_error(error: Exception) -> None:
+        log.warning("bus.error", error=str(error) or type(error).__name__)
+
+    async def on_disconnect() -> None:
+        if not (client.is_draining or client.is_closed):
+            log.warning("bus.disconnected")
+
+    async def on_reconnect() -> None:
+        await bus._reconnected()
+
+    await client.connect(
+        servers=list(address.servers),
+        name=name,
+        error_cb=on_error,
+        disconnected_cb=on_disconnect,
+        reconnected_cb=on_reconnect,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # annotated int, used as seconds
+        connect_timeout=CONNECT_TIMEOUT_S,
+        pending_size=MAX_PENDING_BYTES,
+        tls=address.tls(),
+        user_credentials=str(address.credentials) if address.credentials else None,
+    )
+    log.info("bus.connected", server=_server_of(client))
+    try:
+        yield bus
+    finally:
+        await _leave(client)
+
+
+async def _leave(client: Client) -> None:
+    if client.is_connected:
+        try:
+            await asyncio.wait_for(client.drain(), 2.0)
+        except (NatsError, TimeoutError):
+            log.warning("bus.left_in_haste")
+    if not client.is_closed:
+        await client.close()
+
+
+def _server_of(client: Client) -> str:
+    return client.connected_url.netloc.rpartition("@")[2] if client.connected_url else ""

@@ -1,0 +1,282 @@
+"""The price processor: the newest value of every symbol, in batches, and every trade.
+
+The rules of this file:
+- A symbol's newest price and quote win inside a batch; the record says how many changes it stands for.
+- A trade is never merged. Ids at or below the last one heard are duplicates: counted and dropped.
+- `volume` is the 24 h volume as the venue last stated it, plus the trades later than that statement.
+- A batch has at most 100 records. What waits is bounded: prices and quotes by the number of symbols,
+  trades by `max_waiting_trades`; above it the oldest trades go, and are counted.
+
+Pure: events in, encoded bus messages out; the clock is an argument.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from protocol import subjects
+from protocol.batches import encode_batch
+from protocol.events import Kind, PriceFlag, TradeFlag
+from protocol.frames import LAYOUTS, seal_v2
+from protocol.market import AggTrade, Bar, BookTop, DayTicker, MarketEvent, RawTrade
+
+MAX_BATCH: Final = 100
+MAX_WAITING_TRADES: Final = 10_000
+_I32_MAX: Final = 2**31 - 1
+_PRICE: Final = LAYOUTS[Kind.PRICE].struct
+_QUOTE: Final = LAYOUTS[Kind.QUOTE].struct
+_TRADE: Final = LAYOUTS[Kind.TRADE].struct
+
+
+@dataclass(slots=True)
+class SymbolState:
+    """What is known of one symbol, and what of it has not been sent yet."""
+
+    id: int
+    native: str
+    price: float = 0.0
+    price_sent_us: int = 0
+    """When the venue sent this price; if it did not say, when we received it."""
+    price_flags: int = 0
+    price_changes: int = 0
+    stated_volume: float = 0.0
+    stated_us: int = 0
+    traded_since: float = 0.0
+    last_trade_id: int = 0
+    last_raw_id: int = 0
+    bid: float = 0.0
+    bid_size: float = 0.0
+    ask: float = 0.0
+    ask_size: float = 0.0
+    book_update_id: int = 0
+    quote_sent_us: int = 0
+    quote_flags: int = 0
+    quote_changes: int = 0
+
+
+class Message(NamedTuple):
+    """Something to publish."""
+
+    subject: str
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the processor did, for health and metrics."""
+
+    events: int = 0
+    duplicates: int = 0
+    unknown_symbols: int = 0
+    dropped_trades: int = 0
+    batches: int = 0
+    records: int = 0
+
+
+@dataclass(slots=True)
+class PriceProcessor:
+    """One shard of one venue."""
+
+    venue: str
+    shard: int
+    epoch_us: int
+    max_batch: int = MAX_BATCH
+    max_waiting_trades: int = MAX_WAITING_TRADES
+    counters: Counters = field(default_factory=Counters)
+    oldest_us: int = 0
+    """When the oldest waiting change was received; 0 while nothing waits."""
+    _symbols: dict[str, SymbolState] = field(default_factory=dict)
+    _prices: dict[str, SymbolState] = field(default_factory=dict)
+    _quotes: dict[str, SymbolState] = field(default_factory=dict)
+    _trades: deque[tuple[str, bytes]] = field(default_factory=deque)
+    _sequence: int = 0
+
+    def add_symbol(self, native: str, symbol_id: int) -> None:
+        """Know a symbol from now on; its events are dropped before that, and counted."""
+        if native not in self._symbols:
+            self._symbols[native] = SymbolState(symbol_id, native)
+
+    @property
+    def waiting(self) -> int:
+        """How many records the next batches have."""
+        return len(self._prices) + len(self._quotes) + len(self._trades)
+
+    # In
+
+    def on_event(self, event: MarketEvent, received_us: int) -> None:
+        """Take in one event of the venue."""
+        self.counters.events += 1
+        state = self._symbols.get(event.native)
+        if state is None:
+            self.counters.unknown_symbols += 1
+            return
+        if not self.oldest_us:
+            self.oldest_us = received_us
+        match event:
+            case AggTrade():
+                self._on_trade(state, event, received_us)
+            case BookTop():
+                self._on_book(state, event, received_us)
+            case RawTrade():
+                self._on_raw_trade(state, event, received_us)
+            case DayTicker():
+                self._on_day(state, event, received_us)
+            case Bar():
+                self._on_price(state, event.close, event.sent_us, received_us)
+
+    def _on_trade(self, state: SymbolState, trade: AggTrade, received_us: int) -> None:
+        if trade.id <= state.last_trade_id:
+            self.counters.duplicates += 1
+            return
+        state.last_trade_id = trade.id
+        if trade.traded_us > state.stated_us:
+            state.traded_since += trade.quantity
+        if len(self._trades) >= self.max_waiting_trades:
+            self._trades.popleft()
+            self.counters.dropped_trades += 1
+        flags = TradeFlag.TAKER_SOLD if trade.taker_sold else 0
+        count = trade.last_id - trade.first_id + 1
+        record = _TRADE.pack(state.id, flags, count, trade.id, trade.traded_us, trade.price, trade.quantity)
+        self._trades.append((state.native, record))
+        self._on_price(state, trade.price, trade.sent_us, received_us)
+
+    def _on_raw_trade(self, state: SymbolState, trade: RawTrade, received_us: int) -> None:
+        if trade.id <= state.last_raw_id:
+            self.counters.duplicates += 1
+            return
+        state.last_raw_id = trade.id
+        if trade.sent_us >= state.price_sent_us:
+            self._on_price(state, trade.price, trade.sent_us, received_us)
+
+    def _on_day(self, state: SymbolState, day: DayTicker, received_us: int) -> None:
+        state.stated_volume = day.volume
+        state.stated_us = day.sent_us
+        state.traded_since = 0.0
+        # Once trades are heard they know the price better: a ticker may be older than the trade before it.
+        heard_trades = state.last_trade_id or state.last_raw_id
+        price, sent_us = (state.price, state.price_sent_us) if heard_trades else (day.close, day.sent_us)
+        self._on_price(state, price, sent_us, received_us)
+
+    def _on_price(self, state: SymbolState, price: float, sent_us: int, received_us: int) -> None:
+        state.price = price
+        state.price_sent_us = sent_us or received_us
+        state.price_flags = 0 if sent_us else PriceFlag.RECEIPT_TIME
+        state.price_changes += 1
+        self._prices[state.native] = state
+
+    def _on_book(self, state: SymbolState, book: BookTop, received_us: int) -> None:
+        if book.update_id <= state.book_update_id:
+            self.counters.duplicates += 1
+            return
+        state.book_update_id = book.update_id
+        state.bid, state.bid_size = book.bid, book.bid_size
+        state.ask, state.ask_size = book.ask, book.ask_size
+        state.quote_sent_us = book.sent_us or received_us
+        state.quote_flags = 0 if book.sent_us else PriceFlag.RECEIPT_TIME
+        state.quote_changes += 1
+        self._quotes[state.native] = state
+
+    # Out
+
+    def take_batch(self, now_us: int) -> list[Message]:
+        """Encode the next batch, at most `max_batch` records: the wire message first, then one message
+        a symbol. Empty when nothing waits."""
+        trades = _take(self._trades, self.max_batch)
+        prices = _take_states(self._prices, self.max_batch - len(trades))
+        quotes = _take_states(self._quotes, self.max_batch - len(trades) - len(prices))
+        count = len(trades) + len(prices) + len(quotes)
+        if not count:
+            return []
+        price_records = [(state.native, _pack_price(state, now_us)) for state in prices]
+        quote_records = [(state.native, _pack_quote(state, now_us)) for state in quotes]
+        frames, messages = [], []
+        for kind, subject, records in (
+            (Kind.PRICE, subjects.prices, price_records),
+            (Kind.QUOTE, subjects.quotes, quote_records),
+            (Kind.TRADE, subjects.trades, trades),
+        ):
+            if records:
+                frames.append(
+                    seal_v2(kind, b"".join([record for _, record in records]), len(records), now_us)
+                )
+                for native, record in records:
+                    messages.append(Message(subject(self.venue, native), seal_v2(kind, record, 1, now_us)))
+        batch = self._encode(frames)
+        self.counters.records += count
+        if not self.waiting:
+            self.oldest_us = 0
+        return [batch, *messages]
+
+    def heartbeat(self, now_us: int) -> Message:
+        """Encode an empty batch: it shows that this shard lives, and a loss before it."""
+        self.oldest_us = self.oldest_us or now_us
+        message = self._encode([])
+        if not self.waiting:
+            self.oldest_us = 0
+        return message
+
+    def snapshot(self, now_us: int) -> bytes:
+        """Encode the newest values of all symbols as a batch with the sequence of the last one sent.
+
+        A record's change count is 1: how many changes the asker missed is not known here.
+        """
+        prices = [_pack_price(state, now_us, clear=False) for state in self._symbols.values() if state.price]
+        quotes = [_pack_quote(state, now_us, clear=False) for state in self._symbols.values() if state.ask]
+        frames = []
+        if prices:
+            frames.append(seal_v2(Kind.PRICE, b"".join(prices), len(prices), now_us))
+        if quotes:
+            frames.append(seal_v2(Kind.QUOTE, b"".join(quotes), len(quotes), now_us))
+        return encode_batch(self.epoch_us, self._sequence, now_us, frames)
+
+    def _encode(self, frames: list[bytes]) -> Message:
+        self._sequence += 1
+        self.counters.batches += 1
+        payload = encode_batch(self.epoch_us, self._sequence, self.oldest_us, frames)
+        return Message(subjects.wire(self.venue, self.shard), payload)
+
+
+def _take(waiting: deque[tuple[str, bytes]], most: int) -> list[tuple[str, bytes]]:
+    return [waiting.popleft() for _ in range(min(most, len(waiting)))]
+
+
+def _take_states(waiting: dict[str, SymbolState], most: int) -> list[SymbolState]:
+    if len(waiting) <= most:
+        taken = list(waiting.values())
+        waiting.clear()
+        return taken
+    return [waiting.pop(native) for native in list(waiting)[:most]]
+
+
+def _pack_price(state: SymbolState, now_us: int, *, clear: bool = True) -> bytes:
+    changes = state.price_changes if clear else 1
+    record = _PRICE.pack(
+        state.id,
+        state.price_flags | min(changes, 255) << 8,
+        _saturated(now_us - state.price_sent_us),
+        state.price,
+        state.stated_volume + state.traded_since,
+    )
+    if clear:
+        state.price_changes = 0
+    return record
+
+
+def _pack_quote(state: SymbolState, now_us: int, *, clear: bool = True) -> bytes:
+    changes = state.quote_changes if clear else 1
+    record = _QUOTE.pack(
+        state.id,
+        state.quote_flags | min(changes, 255) << 8,
+        _saturated(now_us - state.quote_sent_us),
+        state.bid,
+        state.bid_size,
+        state.ask,
+        state.ask_size,
+    )
+    if clear:
+        state.quote_changes = 0
+    return record
+
+
+def _saturated(delay_us: int) -> int:
+    return max(-_I32_MAX - 1, min(_I32_MAX, delay_us))

@@ -1,0 +1,89 @@
+"""Runs a price processor on the bus: sends at once when idle, batches while the bus is busy.
+
+What has arrived goes out on the next turn of the loop. Only while earlier batches have not
+left this process, or the server is gone, does a batch grow: for at most `max_wait_ms` while
+connected, and until the server is back otherwise. Meanwhile prices and quotes coalesce by
+symbol and trades wait in the processor's bounded queue.
+"""
+
+import asyncio
+import time
+from typing import Final
+
+import structlog
+
+from processors.bus import Bus, BusError, Endpoint
+from processors.price import PriceProcessor
+from protocol import subjects
+from protocol.market import MarketEvent
+
+BUSY_BYTES: Final = 64 * 1024
+"""More than this unsent means that the server is slower than we are."""
+POLL_S: Final = 0.001
+HEARTBEAT_S: Final = 0.5
+
+log = structlog.get_logger()
+
+
+def now_us() -> int:
+    return time.time_ns() // 1000
+
+
+class PriceShell:
+    """One shard's price processor between the exchange's sockets and the bus."""
+
+    def __init__(self, processor: PriceProcessor, bus: Bus, max_wait_ms: int) -> None:
+        self.processor = processor
+        self._bus = bus
+        self._max_wait_s = max_wait_ms / 1000
+        self._wake = asyncio.Event()
+
+    def on_event(self, event: MarketEvent, received_us: int) -> None:
+        """Take one event in; it is sent on the next turn of the loop if the bus is free."""
+        self.processor.on_event(event, received_us)
+        self._wake.set()
+
+    def endpoint(self) -> Endpoint:
+        """Answer snapshot requests, by which a reader heals a loss on the bus."""
+        subject = subjects.request_snapshot(self.processor.venue, self.processor.shard)
+        return Endpoint("snapshot", subject, lambda _subject, _payload: self.processor.snapshot(now_us()))
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._publish_batches())
+            tasks.create_task(self._publish_heartbeats())
+
+    async def drain(self) -> None:
+        """Publish what still waits. The last thing before leaving."""
+        while self._bus.is_connected and self.processor.waiting:
+            await self._publish_one()
+
+    async def _publish_batches(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._until_free()
+            while self.processor.waiting and self._bus.is_connected:
+                await self._publish_one()
+
+    async def _publish_one(self) -> None:
+        for subject, payload in self.processor.take_batch(now_us()):
+            try:
+                await self._bus.publish(subject, payload)
+            except BusError as error:  # the sequence shows the loss; readers ask for a snapshot
+                log.warning("feed.publish_failed", subject=subject, error=str(error))
+
+    async def _until_free(self) -> None:
+        give_up = time.monotonic() + self._max_wait_s
+        while not self._bus.is_connected or (  # noqa: ASYNC110  # nats-py has no event for "drained"
+            self._bus.pending_bytes > BUSY_BYTES and time.monotonic() < give_up
+        ):
+            await asyncio.sleep(POLL_S if self._bus.is_connected else 0.02)
+
+    async def _publish_heartbeats(self) -> None:
+        while True:
+            if self._bus.is_connected:
+                subject, payload = self.processor.heartbeat(now_us())
+                await self._bus.publish(subject, payload)
+            await asyncio.sleep(HEARTBEAT_S)

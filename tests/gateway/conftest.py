@@ -1,0 +1,141 @@
+"""A gateway on a real nats-server, and a feed that publishes what a test says."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as connect_websocket
+
+from gateway.registry import Registry
+from gateway.roles import server
+from gateway.ws.endpoint import ClientLimits
+from processors.bus import Bus, BusAddress, connect
+from processors.price import PriceProcessor
+from processors.shell import PriceShell, now_us
+from protocol.frames import decode_v1
+from protocol.market import AggTrade, BookTop
+from protocol.symbols import Instrument
+
+_venues = itertools.count(1)
+
+
+@dataclass
+class Rig:
+    """One gateway, one feed of a venue of its own, and the way to both."""
+
+    bus: Bus
+    port: int
+    venue: str
+    shell: PriceShell
+    stop: asyncio.Event
+    ids: dict[str, int] = field(default_factory=dict)
+    trade_ids: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
+
+    @property
+    def http(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/api/v1/ws"
+
+    def connect(self, version: int = 1) -> connect_websocket:
+        """Open a stream in this version; v1 by offering no subprotocol."""
+        return connect_websocket(self.ws, subprotocols=["tickgate.v2"] if version == 2 else None)
+
+    def trade(self, symbol: str, price: float, quantity: float = 1.0) -> None:
+        at, trade_id = now_us(), self.trade_ids()
+        event = AggTrade(symbol, trade_id, price, quantity, False, at, at, trade_id, trade_id)
+        self.shell.on_event(event, at)
+
+    def book(self, symbol: str, bid: float, ask: float) -> None:
+        self.shell.on_event(BookTop(symbol, self.trade_ids(), bid, 1.0, ask, 2.0, 0), now_us())
+
+    async def prices_arrive(self, symbol: str, price: float) -> None:
+        """Trade, and wait until a client that watches the symbol has the price."""
+        async with self.connect() as watcher:
+            await watcher.send(f'{{"type":"subscribe","symbols":["{symbol}"]}}')
+            await watcher.recv()
+            self.trade(symbol, price)
+            await until_price(watcher, self.ids[symbol], price)
+
+
+async def until_price(client: ClientConnection, symbol_id: int, price: float) -> None:
+    """Read v1 frames until this price of this symbol has come."""
+    async with asyncio.timeout(5):
+        while True:
+            message = await client.recv()
+            rows = decode_v1(message).tolist() if isinstance(message, bytes) else []
+            if (symbol_id, price) in [row[:2] for row in rows]:
+                return
+
+
+@asynccontextmanager
+async def run_rig(
+    nats_url: str, symbols: list[str], limits: ClientLimits, send_buffer: int | None = None
+) -> AsyncIterator[Rig]:
+    """Run a gateway and a feed until the block is left. Symbols are prefixed to be this rig's own."""
+    venue = f"test-{next(_venues)}"
+    stop = asyncio.Event()
+    async with connect(BusAddress([nats_url]), "rig") as bus, asyncio.TaskGroup() as tasks:
+        registry = Registry(bus)
+        await registry.open()
+        processor = PriceProcessor(venue, 0, epoch_us=now_us())
+        shell = PriceShell(processor, bus, 50)
+        listed = [
+            Instrument(symbol=name, venue=venue, native=name, price_precision=2, simulated=True)
+            for name in symbols
+        ]
+        ids = {one.symbol: one.id for one in await registry.register(listed)}
+        for name, symbol_id in ids.items():
+            processor.add_symbol(name, symbol_id)
+        await bus.serve("test-feed", "1.0.0", "a feed", [shell.endpoint()], {})
+        feeding = tasks.create_task(shell.run())
+        with server.listen("127.0.0.1", 0, reuse_port=False) as listener:
+            if send_buffer:
+                listener.setsockopt(server.socket.SOL_SOCKET, server.socket.SO_SNDBUF, send_buffer)
+            port = listener.getsockname()[1]
+            serving = tasks.create_task(server.serve(bus, listener, limits, stop))
+            await _has_healed(port)
+            yield Rig(bus, port, venue, shell, stop, ids)
+            stop.set()
+            await serving
+        feeding.cancel()
+
+
+async def _has_healed(port: int) -> None:
+    """Wait until the gateway serves and has the snapshot that it asks every new shard for."""
+    async with asyncio.timeout(10), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        while True:
+            with contextlib.suppress(httpx.TransportError):  # it is still on its way to its port
+                if (await http.get("/stats")).json()["snapshots"]:
+                    return
+            await asyncio.sleep(0.01)
+
+
+MakeRig = Callable[..., AbstractAsyncContextManager[Rig]]
+
+
+@pytest.fixture
+def make_rig(nats_url: str) -> MakeRig:
+    """Build rigs with limits of the test's own."""
+
+    def make(symbols: list[str], limits: ClientLimits | None = None, send_buffer: int | None = None):
+        return run_rig(nats_url, symbols, limits or ClientLimits(), send_buffer)
+
+    return make
+
+
+@pytest.fixture
+async def rig(nats_url: str) -> AsyncIterator[Rig]:
+    """A gateway with the default limits that carries three symbols."""
+    number = next(_venues)
+    symbols = [f"{base}{number}USDT" for base in ("BTC", "ETH", "币安")]
+    async with run_rig(nats_url, symbols, ClientLimits()) as running:
+        yield running

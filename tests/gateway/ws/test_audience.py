@@ -1,0 +1,83 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.ws.audience import Audiences, Watchlist
+from protocol.events import Kind
+
+
+class Recorder:
+    """A member that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.missed: list[tuple[Kind, dict[int, int]]] = []
+        self.write = self.written.append
+
+    def miss(self, kind: Kind, baseline: dict[int, int]) -> None:
+        self.missed.append((kind, baseline))
+
+
+def watchlist(*prices: int, version: int = 1, quotes: tuple[int, ...] = ()) -> Watchlist:
+    return Watchlist(version, frozenset(prices), frozenset(quotes))
+
+
+def test_clients_of_one_watchlist_share_an_audience():
+    audiences = Audiences()
+    first, second = Recorder(), Recorder()
+    assert audiences.join(watchlist(1, 2), first) is audiences.join(watchlist(2, 1), second)
+    assert len(audiences) == 1
+
+
+def test_another_version_is_another_audience():
+    audiences = Audiences()
+    audiences.join(watchlist(1), Recorder())
+    audiences.join(watchlist(1, version=2), Recorder())
+    assert len(audiences) == 2
+
+
+def test_only_the_audiences_of_a_changed_symbol_are_concerned():
+    audiences = Audiences()
+    both = audiences.join(watchlist(1, 2), Recorder())
+    second = audiences.join(watchlist(2), Recorder())
+    audiences.join(watchlist(3), Recorder())
+    assert audiences.concerned(Kind.PRICE, [2, 1]) == {both: [2, 1], second: [2]}
+
+
+def test_prices_and_quotes_are_watched_apart():
+    audiences = Audiences()
+    quotes = audiences.join(watchlist(version=2, quotes=(1,)), Recorder())
+    assert audiences.concerned(Kind.PRICE, [1]) == {}
+    assert audiences.concerned(Kind.QUOTE, [1]) == {quotes: [1]}
+
+
+def test_an_audience_without_clients_is_forgotten():
+    audiences = Audiences()
+    member = Recorder()
+    audiences.leave(audiences.join(watchlist(1), member), member)
+    assert len(audiences) == 0
+    assert audiences.concerned(Kind.PRICE, [1]) == {}
+
+
+def test_a_paused_member_is_not_written_to_until_it_resumes():
+    audience = Audiences().join(watchlist(1), member := Recorder())
+    audience.pause(member)
+    assert list(audience.flowing) == []
+    assert audience.slow == {member}
+    audience.resume(member)
+    assert list(audience.flowing) == [member]
+    assert audience.slow == set()
+
+
+@given(st.lists(st.tuples(st.sets(st.integers(1, 6)), st.booleans()), max_size=30))
+def test_the_index_always_equals_a_search_through_all_audiences(steps: list[tuple[set[int], bool]]):
+    audiences = Audiences()
+    joined = []
+    for symbols, leaves in steps:
+        if leaves and joined:
+            audiences.leave(*joined.pop(0))
+        else:
+            member = Recorder()
+            joined.append((audiences.join(watchlist(*symbols), member), member))
+    for symbol in range(1, 7):
+        searched = {audience for audience in audiences if symbol in audience.watchlist.prices}
+        assert set(audiences.concerned(Kind.PRICE, [symbol])) == searched
