@@ -37,7 +37,13 @@ class WireReader:
         self._checks: dict[str, SequenceCheck] = {}
         self._to_heal: dict[str, None] = {}
         self._registry_is_old = False
+        self._registry_changes = 0
         self._wake = asyncio.Event()
+
+    @property
+    def is_current(self) -> bool:
+        """All registered symbols are known, and all shards that were heard are caught up with."""
+        return not self._registry_is_old and not self._to_heal
 
     async def start(self) -> None:
         """Subscribe; from here on batches arrive."""
@@ -58,13 +64,10 @@ class WireReader:
                 self._wake.set()
 
     async def _catch_up(self) -> None:
-        if self._registry_is_old:
-            self._registry_is_old = False
-            try:
-                await self._registry.refresh()
-            except BusError:
-                self._registry_is_old = True
-                raise
+        while self._registry_is_old:
+            changes = self._registry_changes
+            await self._registry.refresh()
+            self._registry_is_old = changes != self._registry_changes
         for subject in tuple(self._to_heal):
             venue, shard = subjects.parse_wire(subject)
             payload = await self._bus.request(
@@ -98,12 +101,15 @@ class WireReader:
         self._wake.set()
 
     def _on_symbol(self, _subject: str, _payload: bytes) -> None:
+        self._read_registry()
+
+    def _read_registry(self) -> None:
         self._registry_is_old = True
+        self._registry_changes += 1
         self._wake.set()
 
     def _on_reconnect(self) -> None:
         """While the server was away anything may have been missed."""
-        self._registry_is_old = True
         for subject in self._checks:
             self._to_heal[subject] = None
-        self._wake.set()
+        self._read_registry()

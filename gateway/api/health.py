@@ -22,8 +22,9 @@ def routes(clients: Clients, reader: WireReader, bus: Bus, version: str) -> list
 
     def readiness() -> dict[str, Any]:
         age_s = price_age_s(clients)
+        prices_flow = age_s is not None and age_s < PRICES_FLOW_WITHIN_S
         return {
-            "ready": bus.is_connected and age_s is not None and age_s < PRICES_FLOW_WITHIN_S,
+            "ready": bus.is_connected and reader.is_current and prices_flow,
             "bus_connected": bus.is_connected,
             "last_price_age_ms": None if age_s is None else round(age_s * 1000),
         }

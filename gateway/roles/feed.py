@@ -6,9 +6,9 @@ raw leaves this process.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -25,6 +25,7 @@ from protocol.symbols import Instrument, shard_of
 
 RETRY_S: Final = 5.0
 ALL: Final = "all"
+Answer = TypeVar("Answer")
 
 log = structlog.get_logger()
 
@@ -79,11 +80,14 @@ class Listings:
 async def _feed_venue(
     settings: Settings, venue: Venue, listings: Listings, bus: Bus, shard: int, shards: int
 ) -> None:
-    registry = Registry(bus)
-    await registry.open()
-    wanted = listings.choose(venue, await _listed(venue))
-    mine = [one for one in wanted if shard_of(venue.name, one.native, shards) == shard]
-    instruments = await registry.register(mine)
+    async with Rest(venue) as rest:
+        listed = listings.choose(venue, await _insist(rest.exchange_info, venue))
+        # Every worker registers all, so that the first price already finds every symbol known.
+        registry = Registry(bus)
+        await registry.open()
+        wanted = await registry.register(listed)
+        instruments = [one for one in wanted if shard_of(venue.name, one.native, shards) == shard]
+        tickers = await _insist(lambda: rest.day_tickers([one.native for one in instruments]), venue)
     processor = PriceProcessor(
         venue.name,
         shard,
@@ -94,6 +98,8 @@ async def _feed_venue(
     for instrument in instruments:
         processor.add_symbol(instrument.native, instrument.id)
     shell = PriceShell(processor, bus, settings.processor.batch_ms)
+    for ticker in tickers:  # so that the quietest symbol has its price and volume from the start
+        shell.on_event(ticker, now_us())
     about = {"venue": venue.name, "shard": f"{shard}/{shards}", "symbols": str(len(instruments))}
     await bus.serve(
         "tickgate-feed", version("tickgate"), "one shard of a venue's prices", [shell.endpoint()], about
@@ -111,12 +117,11 @@ async def _feed_venue(
         await shell.drain()
 
 
-async def _listed(venue: Venue) -> list[Instrument]:
-    """Ask the venue what it lists, for as long as it takes."""
-    async with Rest(venue) as rest:
-        while True:
-            try:
-                return await rest.exchange_info()
-            except VenueError as error:
-                log.warning("feed.venue_unreachable", venue=venue.name, error=str(error), retry_s=RETRY_S)
-                await asyncio.sleep(RETRY_S)
+async def _insist(ask: Callable[[], Awaitable[Answer]], venue: Venue) -> Answer:
+    """Ask the venue for as long as it takes."""
+    while True:
+        try:
+            return await ask()
+        except VenueError as error:
+            log.warning("feed.venue_unreachable", venue=venue.name, error=str(error), retry_s=RETRY_S)
+            await asyncio.sleep(RETRY_S)

@@ -74,8 +74,6 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.peer: tuple[str, int] | None = None
         self.is_open = False
-        self.close_code: int | None = None
-        """The code we closed with, or the peer did; None while open."""
 
     # What a subclass says
 
@@ -104,6 +102,12 @@ class Connection(asyncio.Protocol):
     def subprotocol(self) -> str | None:
         return self._parser.subprotocol
 
+    @property
+    def close_code(self) -> int | None:
+        """The code of whoever closed first, we or the peer; None while nobody has."""
+        first = self._parser.close_rcvd if self._parser.close_rcvd_then_sent else self._parser.close_sent
+        return first.code if first else None
+
     def send_text(self, text: bytes) -> None:
         self.transport.write(frame_text(text))
 
@@ -116,10 +120,9 @@ class Connection(asyncio.Protocol):
         """Start the closing handshake; the transport follows when the peer answers, or in 5 seconds."""
         if not self.is_open or self._parser.state is not State.OPEN:
             return
-        self.close_code = code
         self._parser.send_close(code, reason.encode()[:123].decode(errors="ignore"))
         self._flush()
-        self._close_timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.transport.abort)
+        self._abort_later()
 
     def abort(self) -> None:
         """Drop the connection at once, without a word."""
@@ -150,15 +153,9 @@ class Connection(asyncio.Protocol):
                 self._answer_request(event)
             elif isinstance(event, Frame):
                 self._on_frame(event)
-        if self._parser.parser_exc is not None and self.close_code is None:
-            self.close_code = self._parser.close_code
         self._flush()
-        if (
-            self._parser.close_expected()
-            and self._parser.state is not State.OPEN
-            and self._close_timer is None
-        ):
-            self.transport.close()
+        if self._parser.close_expected() and self._close_timer is None:
+            self._abort_later()
 
     def shutdown(self) -> None:
         """Called by uvicorn when the server stops."""
@@ -168,6 +165,9 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     # Inside
+
+    def _abort_later(self) -> None:
+        self._close_timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.transport.abort)
 
     def _answer_request(self, request: Request) -> None:
         refusal = self.on_request(request)
@@ -191,9 +191,6 @@ class Connection(asyncio.Protocol):
                 self._end_of_message(frame.fin)
             case Opcode.PONG:
                 self.on_pong(bytes(frame.data))
-            case Opcode.CLOSE:
-                if self.close_code is None:
-                    self.close_code = self._parser.close_code
 
     def _end_of_message(self, fin: bool) -> None:
         if not fin or not self.is_open or self._parser.state is not State.OPEN:

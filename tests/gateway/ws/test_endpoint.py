@@ -184,6 +184,21 @@ async def test_a_broken_client_does_not_disturb_the_others(rig):
         assert (await frame_v1(good))[0][1] == 5.0
 
 
+async def test_a_message_in_fragments_is_one_message(rig):
+    btc = next(iter(rig.ids))
+    async with rig.connect() as client:
+        await client.send(['{"type":"subscr', f'ibe","symbols":["{btc}', '"]}'])
+        assert (await text(client))["symbols"][0]["symbol"] == btc
+
+
+async def test_the_code_that_a_client_closes_with_is_counted(rig):
+    async with rig.connect() as client:
+        await client.close(4999, "had enough")
+    await asyncio.wait_for(gateway_has_clients(rig, 0), 5)
+    async with httpx.AsyncClient(base_url=rig.http) as http:
+        assert (await http.get("/stats")).json()["closed_by_code"] == {"4999": 1}
+
+
 async def test_another_path_is_refused_with_404(rig):
     with pytest.raises(InvalidStatus) as refused:
         async with type(rig.connect())(rig.ws.replace("/api/v1/ws", "/elsewhere")):

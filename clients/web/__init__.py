@@ -1,0 +1,1 @@
+"""The page at `/`: static files, served by `gateway/api/app.py` from this folder."""

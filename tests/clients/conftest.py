@@ -1,0 +1,133 @@
+"""A small gateway on a free port, made of the real parts: `Connection` and `ServerSession`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
+
+import pytest
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+from websockets.http11 import Request
+
+from gateway.ws.connection import Connection, frame_binary
+from protocol.control import Ping, Pong, format_message
+from protocol.errors import ProtocolError
+from protocol.events import Price, PriceUpdate, Quote
+from protocol.frames import encode_v1, encode_v2
+from protocol.session import SUBPROTOCOL_V1, SUBPROTOCOL_V2, Limits, ServerSession
+from protocol.symbols import Instrument, SymbolTable
+
+TIMEOUT_S = 10.0
+
+
+def instrument(symbol_id: int, symbol: str, **more: object) -> Instrument:
+    fields = {"venue": "simulated", "native": symbol, "price_precision": 2, "simulated": True, **more}
+    return Instrument(id=symbol_id, symbol=symbol, **fields)  # type: ignore[arg-type]  # test values
+
+
+class Peer(Connection):
+    """The gateway's end of one client."""
+
+    def __init__(self, gateway: "SmallGateway") -> None:
+        self.subprotocols = gateway.subprotocols
+        super().__init__(Config(lambda: None), ServerState(), {})
+        self.gateway = gateway
+        self.heard = asyncio.Event()
+        self.ponged = asyncio.Event()
+        self.lost = asyncio.Event()
+        self.path = ""
+
+    def on_request(self, request: Request) -> tuple[HTTPStatus, str] | None:
+        self.path = request.path
+        return self.gateway.refuse
+
+    def on_open(self) -> None:
+        self.session = ServerSession(
+            2 if self.subprotocol == SUBPROTOCOL_V2 else 1, self.gateway.symbols, Limits()
+        )
+        self.gateway.peers.append(self)
+        self.gateway.opened.put_nowait(self)
+
+    def on_text(self, text: bytes) -> None:
+        try:
+            reaction = self.session.on_text(text, now_ms=0)
+        except ProtocolError as error:
+            self.close(error.close_code, str(error))
+            return
+        for reply in reaction.replies:
+            self.send_text(reply)
+        self.heard.set()
+        if text == format_message(Pong()):
+            self.ponged.set()
+
+    def on_binary(self, data: bytes) -> None:
+        raise AssertionError(f"a client sends no binary: {data!r}")
+
+    def on_lost(self) -> None:
+        self.lost.set()
+
+    def send(self, payload: bytes) -> None:
+        self.transport.write(frame_binary(payload))
+
+    @property
+    def closed_with(self) -> int | None:
+        """The close code that the client sent."""
+        received = self._parser.close_rcvd
+        return received.code if received else None
+
+    async def heard_back(self) -> None:
+        """Wait until the client has worked through all that was sent: it answers a ping in order."""
+        self.ponged.clear()
+        self.send_text(format_message(Ping()))
+        async with asyncio.timeout(TIMEOUT_S):
+            await self.ponged.wait()
+
+    def price(self, symbol_id: int, price: float, *, delay_us: int = 500, changes: int = 1) -> None:
+        if self.session.version == 1:
+            self.send(encode_v1([PriceUpdate(symbol_id, price, 10.0)]))
+        else:
+            row = Price(symbol_id, changes << 8, delay_us, price, 10.0)
+            self.send(encode_v2([row], self.gateway.time_us))
+
+    def quote(self, symbol_id: int, bid: float, ask: float) -> None:
+        self.send(encode_v2([Quote(symbol_id, 1 << 8, 700, bid, 1.0, ask, 2.0)], self.gateway.time_us))
+
+
+class SmallGateway:
+    def __init__(self) -> None:
+        self.symbols = SymbolTable()
+        self.symbols.add(instrument(1, "BTCUSDT"))
+        self.symbols.add(instrument(2, "ETHUSDT", simulated=False, venue="binance"))
+        self.peers: list[Peer] = []
+        self.opened: asyncio.Queue[Peer] = asyncio.Queue()
+        self.refuse: tuple[HTTPStatus, str] | None = None
+        self.subprotocols: tuple[str, ...] = (SUBPROTOCOL_V1, SUBPROTOCOL_V2)
+        self.time_us = 1_700_000_000_000_000
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    async def peer(self) -> Peer:
+        """Wait for the next client that has asked for something."""
+        async with asyncio.timeout(TIMEOUT_S):
+            peer = await self.opened.get()
+            await peer.heard.wait()
+            return peer
+
+
+async def serve(protocol: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+    return await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[SmallGateway]:
+    small = SmallGateway()
+    server = await serve(lambda: Peer(small))
+    small.port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield small
+        for peer in small.peers:
+            peer.abort()
+            await peer.lost.wait()

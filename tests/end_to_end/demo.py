@@ -1,0 +1,113 @@
+"""The whole of tickgate as a user starts it: `tickgate demo`, real processes on free ports."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from bench.machine import Process, tree
+from gateway.ports import find_free_port
+
+
+@dataclass
+class Demo:
+    """A running `tickgate demo`."""
+
+    process: asyncio.subprocess.Process
+    port: int
+    sim_port: int
+    data: Path
+
+    @property
+    def http(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/api/v1/ws"
+
+    @property
+    def sim(self) -> str:
+        return f"http://127.0.0.1:{self.sim_port}"
+
+    def children(self, role: str) -> list[Process]:
+        return [one for one in tree(self.process.pid) if one.role == role]
+
+    def kill(self, role: str) -> int:
+        """Kill one child of a role without warning, and return its process id."""
+        victim = self.children(role)[0].pid
+        os.kill(victim, signal.SIGKILL)
+        return victim
+
+    async def get(self, path: str) -> Any:
+        async with httpx.AsyncClient(base_url=self.http) as http:
+            return (await http.get(path)).json()
+
+    async def until_ready(self, timeout_s: float = 60.0) -> None:
+        await until_ok(f"{self.http}/readyz", self.process, timeout_s)
+
+    async def stop(self, with_signal: signal.Signals = signal.SIGINT) -> int:
+        with suppress(ProcessLookupError):
+            self.process.send_signal(with_signal)
+        return await asyncio.wait_for(self.process.wait(), 30)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 30.0) -> None:
+    """Look at other processes again and again until something about them is true: they send no event."""
+    async with asyncio.timeout(timeout_s):
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+
+async def until_ok(url: str, process: asyncio.subprocess.Process, timeout_s: float) -> None:
+    async with httpx.AsyncClient() as http:
+
+        async def is_ok() -> bool:
+            assert process.returncode is None, f"tickgate ended with {process.returncode} before it was ready"
+            with suppress(httpx.TransportError):
+                return (await http.get(url)).status_code == 200
+            return False
+
+        await until(is_ok, timeout_s)
+
+
+async def until_gone(pids: list[int]) -> None:
+    """Wait until none of these processes runs any more."""
+
+    async def are_gone() -> bool:
+        return not any(_runs(pid) for pid in pids)
+
+    await until(are_gone)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+@asynccontextmanager
+async def run_demo(data: Path, *arguments: str) -> AsyncIterator[Demo]:
+    port, sim_port = find_free_port(), find_free_port()
+    command = [sys.executable, "-m", "gateway.cli", "demo", "--data", str(data), *arguments]
+    process = await asyncio.create_subprocess_exec(
+        *command, "--port", str(port), "--sim-port", str(sim_port), stdout=asyncio.subprocess.DEVNULL
+    )
+    demo = Demo(process, port, sim_port, data)
+    try:
+        await demo.until_ready()
+        yield demo
+    finally:
+        family = [one.pid for one in tree(process.pid)]
+        if process.returncode is None:
+            await demo.stop()
+        await until_gone(family)

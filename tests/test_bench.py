@@ -1,0 +1,26 @@
+"""Every benchmark runs once in small: that it works, never how fast it is."""
+
+from bench.listeners import watchlists
+from bench.pipeline import Params, format_table, run
+
+
+async def test_the_pipeline_bench_measures_every_hop_and_every_process():
+    params = Params(symbols=6, rate=10, clients=4, watchlist=3, seconds=1, workers=1)
+    result = await run(params)
+    results = result["results"]
+    assert set(result) == {"name", "params", "machine", "results"}
+    assert results["lost_clients"] == 0
+    assert results["frames_per_s"] > 0
+    assert 0 < results["p50_us"] <= results["p99_us"] <= results["p999_us"]
+    assert set(results["hops"]) == {"exchange_to_feed", "feed", "bus", "gateway", "client"}
+    assert {"sim", "feed", "nats-server", "gateway", "clients"} <= set(results["cpu_us_per_update"])
+    assert "send to decode" in format_table(result)
+
+
+def test_distinct_watchlists_are_shared_in_turn():
+    symbols = [f"S{number}" for number in range(50)]
+    lists = watchlists(symbols, clients=9, size=5, distinct=3)
+    assert len(lists) == 9
+    assert lists[0] == lists[3] == lists[6]
+    assert len({tuple(one) for one in lists}) == 3
+    assert watchlists(symbols, 9, 5, 3) == lists, "the same for the same seed"
