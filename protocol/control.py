@@ -8,11 +8,12 @@ Every message is an object with a `type`. Unknown fields are ignored, unknown ty
 """
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
-from protocol.errors import BadMessage
+from protocol.errors import BadMessage, BadText
+from protocol.events import MAX_SYMBOL_ID
 from protocol.symbols import Instrument
 
 KINDS: Final = ("price", "quote")
@@ -27,7 +28,7 @@ class Subscribe(_Message, frozen=True, tag="subscribe"):
     """Add symbols to the stream."""
 
     symbols: list[str]
-    kinds: list[str] = ["price"]
+    kinds: list[str] = msgspec.field(default_factory=lambda: ["price"])
 
 
 class Unsubscribe(_Message, frozen=True, tag="unsubscribe"):
@@ -47,7 +48,7 @@ class Pong(_Message, frozen=True, tag="pong"):
 class SymbolEntry(msgspec.Struct, frozen=True):
     """One line of the dictionary."""
 
-    id: int
+    id: Annotated[int, msgspec.Meta(ge=1, le=MAX_SYMBOL_ID)]
     symbol: str
     venue: str
     price_precision: int
@@ -107,7 +108,9 @@ def parse_client_message(text: bytes | str) -> ClientMessage:
     """Parse what a client sent. Raises BadMessage, never anything else."""
     try:
         return _client_decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+    except UnicodeError as error:
+        raise BadText(str(error)) from None
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BadMessage(str(error)) from None
 
 
@@ -115,7 +118,9 @@ def parse_server_message(text: bytes | str) -> ServerMessage:
     """Parse what a server sent. Raises BadMessage, never anything else."""
     try:
         return _server_decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+    except UnicodeError as error:
+        raise BadText(str(error)) from None
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BadMessage(str(error)) from None
 
 

@@ -43,7 +43,7 @@ class BadLength(ProtocolError):
     def __init__(self, expected: int, actual: int) -> None:
         self.expected = expected
         self.actual = actual
-        super().__init__(f"frame has {actual} bytes, its header says {expected}")
+        super().__init__(f"frame has {actual} bytes, not the {expected} that it should")
 
 
 class BadChecksum(ProtocolError):
@@ -95,6 +95,12 @@ class BadMessage(ProtocolError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
+
+
+class BadText(BadMessage):
+    """A string in a text message is not UTF-8."""
+
+    close_code = CloseCode.INVALID_TEXT
 
 
 class TooManyMessages(ProtocolError):

@@ -14,7 +14,8 @@ v2, aligned to 8 bytes, one kind of record a frame:
     8       8     time_us: when the frame was encoded
     16      n*size records, the fields of events.py in the layouts below
 
-All integers and floats are little-endian. Nothing here knows about sockets.
+All integers and floats are little-endian; a time stays below 2^63, so that it fits a signed
+integer everywhere. Nothing here knows about sockets.
 """
 
 import struct
@@ -31,7 +32,11 @@ MAX_RECORDS: Final = 65_535
 CRC: Final = struct.Struct("<I")
 HEADER_V1: Final = struct.Struct("<IH")
 HEADER_V2: Final = struct.Struct("<IHBBQ")
+_COVERED_V1: Final = struct.Struct("<H")
+_COVERED_V2: Final = struct.Struct("<HBBQ")
+"""The headers as far as the CRC covers them."""
 VERSION: Final = 2
+_INFINITY_BITS: Final = 0x7FF0_0000_0000_0000
 
 Records: TypeAlias = np.ndarray[Any, np.dtype[np.void]]
 Row: TypeAlias = Price | Quote | Trade | Candle | Enigma | Gap
@@ -45,13 +50,25 @@ class Layout(NamedTuple):
     dtype: np.dtype[np.void]
     measures: tuple[str, ...]
     """Fields that state an amount: finite and never negative."""
+    words: np.dtype[np.void]
+    """The same record, seen as 8-byte integers from its first measure to its end: see `check_measures`."""
 
 
 def _layout(row: type[Any], formats: str, measures: str) -> Layout:
     """Derive both views of a record from one list of formats, in the order of the row's fields."""
     codes = {"H": "<u2", "i": "<i4", "I": "<u4", "Q": "<u8", "d": "<f8"}
     dtype = np.dtype(list(zip(row._fields, [codes[code] for code in formats], strict=True)))
-    return Layout(row, struct.Struct("<" + formats), dtype, tuple(measures.split()))
+    names = tuple(measures.split())
+    first = dtype.fields[names[0]][1] if dtype.fields and names else dtype.itemsize
+    words = np.dtype(
+        {
+            "names": ["words"],
+            "formats": [("<u8", ((dtype.itemsize - first) // 8,))],
+            "offsets": [first],
+            "itemsize": dtype.itemsize,
+        }
+    )
+    return Layout(row, struct.Struct("<" + formats), dtype, names, words)
 
 
 V1: Final = _layout(PriceUpdate, "Hdd", "price volume")
@@ -64,6 +81,7 @@ LAYOUTS: Final[dict[Kind, Layout]] = {
     Kind.GAP: _layout(Gap, "HHIQQQQ", ""),
 }
 _KIND_OF: Final[dict[type[Any], Kind]] = {layout.row: kind for kind, layout in LAYOUTS.items()}
+_BY_NUMBER: Final = {int(kind): (kind, layout.dtype) for kind, layout in LAYOUTS.items()}
 
 
 class Frame(NamedTuple):
@@ -100,27 +118,42 @@ def encode_records(kind: Kind, records: Records, time_us: int) -> bytes:
 
 def seal_v1(packed: bytes, count: int) -> bytes:
     """Put the v1 header before packed records."""
-    body = _count_checked(count).to_bytes(2, "little") + packed
-    return CRC.pack(crc32(body)) + body
+    covered = _COVERED_V1.pack(_count_checked(count)) + packed
+    return CRC.pack(crc32(covered)) + covered
 
 
 def seal_v2(kind: int, packed: bytes, count: int, time_us: int) -> bytes:
     """Put the v2 header before packed records."""
-    body = HEADER_V2.pack(0, _count_checked(count), VERSION, kind, time_us)[4:] + packed
-    return CRC.pack(crc32(body)) + body
+    if time_us >> 63:
+        raise BadValue("time_us", time_us)
+    covered = _COVERED_V2.pack(_count_checked(count), VERSION, kind, time_us) + packed
+    return CRC.pack(crc32(covered)) + covered
 
 
 def _pack(layout: Layout, rows: Iterable[tuple[Any, ...]]) -> bytes:
     try:
         packed = b"".join([layout.struct.pack(*row) for row in rows])
-    except (struct.error, OverflowError) as error:
-        raise BadValue("record", str(error)) from None
+    except (struct.error, OverflowError):
+        raise BadValue("record", next(row for row in rows if not _fits(layout, row))) from None
     check_measures(layout, np.frombuffer(packed, layout.dtype))
     return packed
 
 
+def _fits(layout: Layout, row: tuple[Any, ...]) -> bool:
+    try:
+        layout.struct.pack(*row)
+    except (struct.error, OverflowError):
+        return False
+    return True
+
+
 def check_measures(layout: Layout, records: Records) -> None:
     """Refuse NaN, infinite and negative amounts."""
+    # Read as integers, the floats from 0 up to the largest finite one are those below infinity, so one
+    # look at the maximum clears a whole frame. A word it does not clear may be -0.0 or padding: look closer.
+    words = records.view(layout.words)["words"]
+    if np.maximum.reduce(words, axis=None, initial=0) < _INFINITY_BITS:
+        return
     for field in layout.measures:
         column = records[field]
         bad = ~(np.isfinite(column) & (column >= 0.0))
@@ -179,18 +212,17 @@ def _decode_at(data: bytes | memoryview, start: int) -> tuple[Frame, int]:
     crc, count, version, kind_number, time_us = HEADER_V2.unpack_from(data, start)
     if version != VERSION:
         raise BadVersion(version)
-    kind = _KINDS.get(kind_number)
-    if kind is None:
+    known = _BY_NUMBER.get(kind_number)
+    if known is None:
         raise UnknownKind(kind_number)
-    dtype = LAYOUTS[kind].dtype
+    if time_us >> 63:
+        raise BadValue("time_us", time_us)
+    kind, dtype = known
     end = start + HEADER_V2.size + dtype.itemsize * count
     if len(data) < end:
         raise BadLength(end - start, len(data) - start)
     _check_crc(crc, memoryview(data)[start + 4 : end])
     return Frame(kind, time_us, np.frombuffer(data, dtype, count, start + HEADER_V2.size)), end
-
-
-_KINDS: Final = {int(kind): kind for kind in Kind}
 
 
 def _check_crc(expected: int, body: memoryview) -> None:

@@ -31,6 +31,8 @@ from protocol.symbols import Instrument, SymbolTable
 SUBPROTOCOL_V1: Final = "tickgate.v1"
 SUBPROTOCOL_V2: Final = "tickgate.v2"
 VERSIONS: Final = {SUBPROTOCOL_V1: 1, SUBPROTOCOL_V2: 2}
+SYMBOLS_A_MESSAGE: Final = 1_000
+"""How many symbols a client asks for at once: with long names too, that stays below 64 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,9 @@ class ServerSession:
 
     def _subscribe(self, names: list[str], kinds: list[str]) -> Reaction:
         reaction = Reaction()
-        served = [kind for kind in kinds if kind == "price" or (kind == "quote" and self.version == 2)]
-        refused = [kind for kind in kinds if kind not in served]
+        offered = control.KINDS if self.version == 2 else control.KINDS[:1]
+        served = [kind for kind in kinds if kind in offered]
+        refused = [kind for kind in kinds if kind not in offered]
         if refused:
             reaction.replies.append(_error("unsupported_kind", f"no such kind here: {', '.join(refused)}"))
         wanted = {instrument.id: instrument for instrument in self._found(names, reaction)} if served else {}
@@ -93,7 +96,7 @@ class ServerSession:
         for kind in served:
             watched = self.prices if kind == "price" else self.quotes
             reaction.changed = reaction.changed or not wanted.keys() <= watched
-            watched |= wanted.keys()
+            watched.update(wanted)
         reaction.added = list(wanted)
         self._introduce(list(wanted.values()), reaction)
         return reaction
@@ -151,10 +154,11 @@ class ClientSession:
     def subscribe(self, symbols: list[str], kinds: list[str]) -> bytes:
         """Note the wish, so that `on_open` repeats it, and return the message that states it."""
         for symbol in symbols:
-            self._kinds[symbol] = kinds
+            self._kinds[symbol] = sorted({*self._kinds.get(symbol, ()), *kinds})
         return control.format_message(Subscribe(symbols, kinds))
 
     def unsubscribe(self, symbols: list[str]) -> bytes:
+        """Forget the wish, by the spelling it was stated in, and return the message that says so."""
         for symbol in symbols:
             self._kinds.pop(symbol, None)
         return control.format_message(Unsubscribe(symbols))
@@ -166,7 +170,9 @@ class ClientSession:
         for symbol, kinds in self._kinds.items():
             by_kinds.setdefault(tuple(kinds), []).append(symbol)
         return [
-            control.format_message(Subscribe(symbols, list(kinds))) for kinds, symbols in by_kinds.items()
+            control.format_message(Subscribe(symbols[start : start + SYMBOLS_A_MESSAGE], list(kinds)))
+            for kinds, symbols in by_kinds.items()
+            for start in range(0, len(symbols), SYMBOLS_A_MESSAGE)
         ]
 
     def on_text(self, text: bytes | str) -> tuple[list[bytes], Heard | Symbols | None]:

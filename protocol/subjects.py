@@ -7,10 +7,12 @@
     request.symbols  request.snapshot.<venue>.<shard>
 
 `<native>` is the venue's own spelling (`BTCUSDT`, `BTCUSD_PERP`). A character that means
-something to NATS, and `%`, is written as `%` and two hex digits of each of its UTF-8 bytes.
+something to NATS, and `%`, is written as `%` and two upper-case hex digits. Every text has one
+spelling, and parsing takes no other.
 """
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
@@ -19,7 +21,9 @@ from protocol.errors import BadSubject
 ALL_WIRE: Final = "wire.>"
 ALL_SYMBOLS: Final = "symbols.>"
 REQUEST_SYMBOLS: Final = "request.symbols"
+ANY_REQUEST_PRICE: Final = "request.price.*.*"
 _SPECIAL: Final = re.compile(r"[\x00-\x20.*>%\x7f]")
+_SHARD: Final = re.compile(r"0|[1-9][0-9]{0,4}")
 
 
 class SymbolSubject(NamedTuple):
@@ -61,9 +65,17 @@ def request_snapshot(venue: str, shard: int) -> str:
 def parse_wire(subject: str) -> tuple[str, int]:
     """Return venue and shard of a `wire.` subject. Raises BadSubject."""
     parts = subject.split(".")
-    if len(parts) != 3 or parts[0] != "wire" or not parts[2].isascii() or not parts[2].isdecimal():
+    if len(parts) != 3 or parts[0] != "wire" or not _SHARD.fullmatch(parts[2]):
         raise BadSubject(subject)
-    return unquote(parts[1]), int(parts[2])
+    return _text(parts[1], subject), int(parts[2])
+
+
+def parse_request_price(subject: str) -> tuple[str, str]:
+    """Return venue and native symbol of a `request.price.` subject. Raises BadSubject."""
+    parts = subject.split(".")
+    if len(parts) != 4 or parts[:2] != ["request", "price"]:
+        raise BadSubject(subject)
+    return _text(parts[2], subject), _text(parts[3], subject)
 
 
 def parse_symbol_subject(subject: str) -> SymbolSubject:
@@ -71,11 +83,28 @@ def parse_symbol_subject(subject: str) -> SymbolSubject:
     parts = subject.split(".")
     if len(parts) != 3 or parts[0] not in {"prices", "quotes", "trades", "symbols"}:
         raise BadSubject(subject)
-    return SymbolSubject(parts[0], unquote(parts[1]), unquote(parts[2]))
+    return SymbolSubject(parts[0], _text(parts[1], subject), _text(parts[2], subject))
 
 
+@lru_cache(maxsize=16_384)  # a subject is built for every record; the venues list a few thousand symbols
 def token(text: str) -> str:
-    """Spell any text as one subject token; `urllib.parse.unquote` reads it back."""
-    if not text:
+    """Spell a text as one subject token. Raises BadSubject if it is empty or not to be had in UTF-8."""
+    if not text or not _is_utf8(text):
         raise BadSubject(text)
     return _SPECIAL.sub(lambda match: f"%{ord(match[0]):02X}", text)
+
+
+def _text(spelled: str, subject: str) -> str:
+    text = unquote(spelled)
+    if not text or not _is_utf8(text) or token(text) != spelled:
+        raise BadSubject(subject)
+    return text
+
+
+def _is_utf8(text: str) -> bool:
+    """Say whether a text has a form in UTF-8: half of a surrogate pair has none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

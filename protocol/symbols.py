@@ -60,9 +60,21 @@ class SymbolTable:
         """Add an instrument, or replace what was known of its id. Raises BadValue for an id out of range."""
         if not 0 < instrument.id <= MAX_SYMBOL_ID:
             raise BadValue("symbol id", instrument.id)
+        self._forget(instrument.id)
         self._by_id[instrument.id] = instrument
-        self._by_name[instrument.name] = instrument
+        self._by_name[instrument.name.upper()] = instrument
         self._by_native[instrument.venue, instrument.native] = instrument
+
+    def _forget(self, symbol_id: int) -> None:
+        """Free the names of an id, unless another id has taken them over."""
+        before = self._by_id.get(symbol_id)
+        if before is None:
+            return
+        name, native = before.name.upper(), (before.venue, before.native)
+        if self._by_name.get(name) is before:
+            del self._by_name[name]
+        if self._by_native.get(native) is before:
+            del self._by_native[native]
 
     def by_id(self, symbol_id: int) -> Instrument | None:
         return self._by_id.get(symbol_id)
@@ -71,7 +83,7 @@ class SymbolTable:
         return self._by_native.get((venue, native))
 
     def find(self, name: str) -> Instrument:
-        """Look up a name as users write it. Raises UnknownSymbol."""
+        """Look up a name as users write it, in any case. Raises UnknownSymbol."""
         wanted = name.strip().upper()
         if ":" not in wanted:
             wanted = f"{DEFAULT_EXCHANGE}:{wanted}"

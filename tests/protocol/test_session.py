@@ -1,0 +1,243 @@
+import json
+
+import pytest
+
+from protocol.control import Error, Ping, Pong, SymbolEntry, Symbols, format_message, parse_server_message
+from protocol.errors import BadMessage, CloseCode, ProtocolError, TooManyMessages, UnknownSymbolId
+from protocol.events import Kind, Price, PriceUpdate, Quote
+from protocol.frames import encode_v1, encode_v2
+from protocol.session import SYMBOLS_A_MESSAGE, ClientSession, Limits, ServerSession
+from protocol.symbols import Instrument, SymbolTable
+
+NOW_US = 1_790_000_000_000_000
+SECOND_MS = 1_000
+
+
+def instruments(count):
+    return [
+        Instrument(
+            id=number, symbol=f"COIN{number}USDT", venue="sim", native=f"COIN{number}USDT", price_precision=2
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+def table_of(count=8):
+    table = SymbolTable()
+    for one in instruments(count):
+        table.add(one)
+    return table
+
+
+def server(version=2, carried=8, **limits):
+    return ServerSession(version, table_of(carried), Limits(**limits))
+
+
+def subscribe(*symbols, **fields):
+    return json.dumps({"type": "subscribe", "symbols": symbols, **fields})
+
+
+def unsubscribe(*symbols):
+    return json.dumps({"type": "unsubscribe", "symbols": symbols})
+
+
+def heard(reaction):
+    return [parse_server_message(reply) for reply in reaction.replies]
+
+
+# The server's end
+
+
+def test_a_subscription_is_answered_with_the_dictionary():
+    reaction = server().on_text(subscribe("COIN2USDT", "sim:nothing", "BINANCE:COIN1USDT"), 0)
+    error, symbols = heard(reaction)
+    assert error == Error("unknown_symbol", "not carried by this gateway", ["sim:nothing"])
+    assert symbols == Symbols(
+        [
+            SymbolEntry(id=2, symbol="COIN2USDT", venue="sim", price_precision=2, name="BINANCE:COIN2USDT"),
+            SymbolEntry(id=1, symbol="COIN1USDT", venue="sim", price_precision=2, name="BINANCE:COIN1USDT"),
+        ]
+    )
+    assert (reaction.added, reaction.changed) == ([2, 1], True)
+
+
+def test_a_symbol_is_introduced_once_but_its_newest_value_may_be_asked_for_again():
+    session = server()
+    session.on_text(subscribe("COIN1USDT"), 0)
+    again = session.on_text(subscribe("COIN1USDT", "COIN1USDT"), 0)
+    assert (again.replies, again.added, again.changed) == ([], [1], False)
+    session.on_text(unsubscribe("COIN1USDT"), 0)
+    back = session.on_text(subscribe("COIN1USDT"), 0)
+    assert (back.replies, back.added, back.changed) == ([], [1], True)
+
+
+def test_kinds_add_up_and_an_unsubscribe_takes_them_all():
+    session = server()
+    assert session.on_text(subscribe("COIN1USDT", kinds=["price", "quote"]), 0).changed
+    assert not session.on_text(subscribe("COIN1USDT", kinds=["quote"]), 0).changed
+    assert (session.prices, session.quotes) == ({1}, {1})
+    assert session.on_text(unsubscribe("coin1usdt", "COIN2USDT"), 0).changed
+    assert (session.prices, session.quotes) == (set(), set())
+    assert not session.on_text(unsubscribe("COIN1USDT"), 0).changed
+
+
+def test_a_kind_that_the_version_lacks_is_refused_and_the_others_are_served():
+    session = server(version=1)
+    reaction = session.on_text(subscribe("COIN1USDT", kinds=["quote", "price", "candle"]), 0)
+    error, symbols = heard(reaction)
+    assert (error.code, error.message) == ("unsupported_kind", "no such kind here: quote, candle")
+    assert isinstance(symbols, Symbols)
+    assert (session.prices, session.quotes) == ({1}, set())
+    assert not session.on_text(subscribe("COIN2USDT", kinds=["quote"]), 0).changed
+
+
+def test_a_ping_is_answered_and_a_pong_is_not():
+    session = server()
+    assert heard(session.on_text('{"type":"ping"}', 0)) == [Pong()]
+    assert heard(session.on_text('{"type":"pong"}', 0)) == []
+
+
+def test_what_is_no_message_ends_the_conversation():
+    with pytest.raises(BadMessage) as caught:
+        server().on_text("hello", 0)
+    assert caught.value.close_code is CloseCode.BAD_MESSAGE
+
+
+def test_a_message_over_the_symbol_limit_is_refused_whole():
+    session = server(symbols=3)
+    session.on_text(subscribe("COIN1USDT", "COIN2USDT", kinds=["quote"]), 0)
+    [error] = heard(reaction := session.on_text(subscribe("COIN3USDT", "COIN4USDT"), 0))
+    assert (error.code, error.message) == ("too_many_symbols", "a client may watch 3 symbols")
+    assert (reaction.added, reaction.changed) == ([], False)
+    assert (session.prices, session.quotes) == (set(), {1, 2})
+    # A second kind of a watched symbol is no further symbol.
+    assert session.on_text(subscribe("COIN1USDT", "COIN2USDT", "COIN3USDT"), 0).added == [1, 2, 3]
+    session.on_text(unsubscribe("COIN1USDT"), 0)
+    assert session.on_text(subscribe("COIN4USDT"), 0).added == [4]
+
+
+def test_4096_symbols_may_be_watched_and_no_more():
+    session = server(carried=4_097)
+    names = [one.symbol for one in instruments(4_097)]
+    assert len(session.on_text(subscribe(*names[:4_096]), 0).added) == 4_096
+    assert heard(session.on_text(subscribe(names[4_096]), 0))[0].code == "too_many_symbols"
+
+
+def test_an_error_names_at_most_100_symbols():
+    [error] = heard(server().on_text(subscribe(*[f"NO{number}" for number in range(500)]), 0))
+    assert error.symbols == [f"NO{number}" for number in range(100)]
+
+
+def test_60_messages_at_once_are_read_and_then_20_a_second():
+    session = server()
+    for _ in range(60):
+        session.on_text('{"type":"pong"}', SECOND_MS)
+    with pytest.raises(TooManyMessages) as caught:
+        session.on_text('{"type":"pong"}', SECOND_MS)
+    assert caught.value.close_code is CloseCode.TOO_MANY_MESSAGES
+    for number in range(1, 41):
+        session.on_text('{"type":"pong"}', SECOND_MS + number * 50)
+    with pytest.raises(TooManyMessages):
+        session.on_text('{"type":"pong"}', SECOND_MS + 40 * 50 + 49)
+
+
+def test_a_quiet_client_saves_up_no_more_than_one_burst():
+    session = server()
+    for _ in range(60):
+        session.on_text('{"type":"pong"}', 3_600 * SECOND_MS)
+    with pytest.raises(TooManyMessages):
+        session.on_text('{"type":"pong"}', 3_600 * SECOND_MS)
+
+
+def test_a_clock_that_steps_back_costs_a_client_nothing():
+    session = server()
+    session.on_text('{"type":"pong"}', 10 * SECOND_MS)
+    for _ in range(59):
+        session.on_text('{"type":"pong"}', 9 * SECOND_MS)
+
+
+def test_messages_that_are_none_count_too():
+    session = server(message_burst=2)
+    for _ in range(2):
+        with pytest.raises(BadMessage):
+            session.on_text("x", 0)
+    with pytest.raises(TooManyMessages):
+        session.on_text("x", 0)
+
+
+# The client's end
+
+
+def introduced(session, *ids):
+    entries = [SymbolEntry(id=one, symbol=f"COIN{one}USDT", venue="sim", price_precision=2) for one in ids]
+    assert session.on_text(format_message(Symbols(entries))) == ([], Symbols(entries))
+
+
+def test_a_client_reads_v1_as_rows_and_v2_as_frames():
+    old, new = ClientSession(1), ClientSession(2)
+    introduced(old, 7)
+    introduced(new, 7)
+    assert old.on_binary(encode_v1([PriceUpdate(7, 1.5, 2.0)])) == [PriceUpdate(7, 1.5, 2.0)]
+    frame = new.on_binary(encode_v2([Quote(7, 256, 5, 1.0, 2.0, 3.0, 4.0)], NOW_US))
+    assert (frame.kind, frame.time_us) == (Kind.QUOTE, NOW_US)
+    assert frame.rows() == [Quote(7, 256, 5, 1.0, 2.0, 3.0, 4.0)]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_client_refuses_an_id_that_was_never_introduced(version):
+    session = ClientSession(version)
+    introduced(session, 7)
+    frames = {
+        1: encode_v1([PriceUpdate(7, 1.0, 1.0), PriceUpdate(8, 1.0, 1.0)]),
+        2: encode_v2([Price(7, 0, 0, 1.0, 1.0), Price(8, 0, 0, 1.0, 1.0)], NOW_US),
+    }
+    with pytest.raises(UnknownSymbolId, match="symbol id 8"):
+        session.on_binary(frames[version])
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_client_refuses_a_damaged_frame(version):
+    session = ClientSession(version)
+    for data in (b"", b"\0" * 6, b"x" * 50):
+        with pytest.raises(ProtocolError):
+            session.on_binary(data)
+
+
+def test_a_client_answers_pings_and_hands_errors_on():
+    session = ClientSession(2)
+    assert session.on_text(format_message(Ping())) == ([format_message(Pong())], None)
+    assert session.on_text(format_message(Pong())) == ([], None)
+    error = Error("unknown_symbol", "not carried by this gateway", ["X"])
+    assert session.on_text(format_message(error)) == ([], error)
+
+
+def test_a_new_connection_starts_without_a_dictionary():
+    session = ClientSession(1)
+    introduced(session, 7)
+    session.on_open()
+    with pytest.raises(UnknownSymbolId):
+        session.on_binary(encode_v1([PriceUpdate(7, 1.0, 1.0)]))
+
+
+def test_a_client_asks_again_for_every_kind_it_ever_asked_for():
+    session = ClientSession(2)
+    session.subscribe(["A", "B", "C"], ["price"])
+    session.subscribe(["B"], ["quote"])
+    session.unsubscribe(["C"])
+    asked = [json.loads(message) for message in session.on_open()]
+    assert asked == [
+        {"type": "subscribe", "symbols": ["A"], "kinds": ["price"]},
+        {"type": "subscribe", "symbols": ["B"], "kinds": ["price", "quote"]},
+    ]
+
+
+def test_a_client_that_watches_nothing_asks_for_nothing():
+    assert ClientSession(2).on_open() == []
+
+
+def test_a_client_asks_for_4096_symbols_in_messages_that_a_server_reads():
+    client = ClientSession(2)
+    client.subscribe([f"BINANCE:{'LONG' * 8}{number}USDT.P" for number in range(4_096)], ["price", "quote"])
+    messages = client.on_open()
+    assert len(messages) == -(-4_096 // SYMBOLS_A_MESSAGE)
+    assert max(map(len, messages)) < 65_536

@@ -1,0 +1,122 @@
+"""`SPEC.md` says what the code does: its tables, its examples and its numbers."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from protocol import control
+from protocol.batches import HEADER
+from protocol.control import format_message, parse_client_message, parse_server_message
+from protocol.errors import CloseCode
+from protocol.events import MAX_SYMBOL_ID, Kind, Price, PriceUpdate
+from protocol.frames import (
+    HEADER_V1,
+    HEADER_V2,
+    LAYOUTS,
+    MAX_RECORDS,
+    V1,
+    decode_v1,
+    decode_v2,
+    encode_v1,
+    encode_v2,
+)
+from protocol.intervals import MINUTES
+from protocol.session import SYMBOLS_A_MESSAGE, VERSIONS, Limits
+
+SPEC = (Path(__file__).parents[2] / "protocol" / "SPEC.md").read_text()
+CODES = {"u1": "u8", "u2": "u16", "i4": "i32", "u4": "u32", "u8": "u64", "f8": "f64"}
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", SPEC, re.MULTILINE | re.DOTALL)
+
+
+def table_rows(first_cell):
+    """The cells of the table rows whose first cell matches."""
+    lines = [line for line in SPEC.splitlines() if re.match(rf"\| {first_cell} \|", line)]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def worked_example(language):
+    [block] = blocks(language)
+    return bytes.fromhex(
+        "".join(re.match(r"((?:[0-9a-f]{2} )+)", f"{line} ")[1] for line in block.splitlines())
+    )
+
+
+def test_the_worked_example_of_v1():
+    frame = worked_example("hex v1")
+    assert frame == encode_v1([PriceUpdate(7, 1.5, 2.0)])
+    assert decode_v1(frame).tolist() == [(7, 1.5, 2.0)]
+    assert f"crc32 = {int.from_bytes(frame[:4], 'little'):#010x}" in SPEC
+
+
+def test_the_worked_example_of_v2():
+    frame = worked_example("hex v2")
+    assert frame == encode_v2([Price(7, 0x0100, 1_500, 1.5, 2.0)], 1_790_000_000_123_456)
+    assert decode_v2(frame).rows() == [Price(7, 0x0100, 1_500, 1.5, 2.0)]
+    assert f"crc32 = {int.from_bytes(frame[:4], 'little'):#010x}" in SPEC
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_table_of_records_is_the_layout(kind):
+    layout = LAYOUTS[kind]
+    [(_, _, size, fields)] = table_rows(rf"{int(kind)} \| {kind.name}")
+    assert int(size) == layout.dtype.itemsize
+    assert fields == ", ".join(
+        f"{CODES[layout.dtype[field].str[1:]]} `{field}`" for field in layout.row._fields
+    )
+
+
+def test_sizes_of_headers_and_v1_records():
+    assert f"**v1**, {HEADER_V1.size} + {V1.struct.size} × count bytes" in SPEC
+    assert f"**v2**, {HEADER_V2.size} + size × count bytes" in SPEC
+    assert f"a header of {HEADER.size} bytes" in SPEC
+
+
+def test_the_examples_of_messages_are_messages_and_cover_every_type():
+    examples = {"client": [], "server": []}
+    for end, parse in (("client", parse_client_message), ("server", parse_server_message)):
+        for text in blocks(f"json {end}"):
+            message = parse(text)
+            assert json.loads(format_message(message)) == json.loads(text)
+            examples[end].append(type(message))
+    assert sorted(map(repr, examples["client"])) == sorted(map(repr, control.ClientMessage.__args__))
+    assert sorted(map(repr, examples["server"])) == sorted(map(repr, control.ServerMessage.__args__))
+
+
+@pytest.mark.parametrize("code", CloseCode)
+def test_every_close_code_says_whether_to_come_back(code):
+    [(_, _, reconnect)] = table_rows(str(int(code)))
+    assert reconnect == ("yes" if code.may_reconnect else "no")
+
+
+def test_every_error_code_of_the_session_is_described():
+    source = (Path(__file__).parents[2] / "protocol" / "session.py").read_text()
+    codes = set(re.findall(r'_error\("(\w+)"', source))
+    assert {cells[0] for cells in table_rows("`[a-z_]+`") if len(cells) == 3} >= {f"`{one}`" for one in codes}
+    assert len(codes) == 3
+
+
+def test_subprotocols_and_kinds():
+    for subprotocol in VERSIONS:
+        assert f"`{subprotocol}`" in SPEC
+    assert control.KINDS == ("price", "quote")
+
+
+def test_limits():
+    limits = Limits()
+    assert table_rows("records a frame")[0][1] == f"{MAX_RECORDS:,}"
+    assert table_rows("symbol ids")[0][1] == f"{MAX_SYMBOL_ID:,}"
+    assert table_rows("symbols a client watches")[0][1] == f"{limits.symbols:,}"
+    rate = f"{limits.messages_per_second:g} a second, {limits.message_burst} at once"
+    assert table_rows("text messages from a client")[0][1] == rate
+    assert f"about {SYMBOLS_A_MESSAGE:,} symbols a message" in SPEC
+
+
+def test_intervals():
+    assert dict(re.findall(r"`(\d+\w)` (\d+)", SPEC)) == {
+        name: str(number) for name, number in MINUTES.items()
+    }
