@@ -6,6 +6,7 @@ makes it read on.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -26,7 +27,7 @@ log = structlog.get_logger()
 class WireReader:
     """Feeds the fan-out from `wire.>` and keeps the symbol table current."""
 
-    def __init__(self, bus: Bus, registry: Registry, fanout: Fanout) -> None:
+    def __init__(self, bus: Bus, registry: Registry, fanout: Fanout, on_listed: Callable[[], None]) -> None:
         self.batches = 0
         self.bad_batches = 0
         self.missed_batches = 0
@@ -34,6 +35,7 @@ class WireReader:
         self._bus = bus
         self._registry = registry
         self._fanout = fanout
+        self._on_listed = on_listed
         self._checks: dict[str, SequenceCheck] = {}
         self._to_heal: dict[str, None] = {}
         self._registry_is_old = False
@@ -66,7 +68,8 @@ class WireReader:
     async def _catch_up(self) -> None:
         while self._registry_is_old:
             changes = self._registry_changes
-            await self._registry.refresh()
+            if await self._registry.refresh():
+                self._on_listed()
             self._registry_is_old = changes != self._registry_changes
         for subject in tuple(self._to_heal):
             venue, shard = subjects.parse_wire(subject)
@@ -74,8 +77,15 @@ class WireReader:
                 subjects.request_snapshot(venue, shard), timeout_s=SNAPSHOT_TIMEOUT_S
             )
             del self._to_heal[subject]
-            self._fanout.on_snapshot(decode_batch(payload))
             self.snapshots += 1
+            self._take_snapshot(subject, payload)
+
+    def _take_snapshot(self, subject: str, payload: bytes) -> None:
+        try:
+            self._fanout.on_snapshot(decode_batch(payload))
+        except ProtocolError as error:
+            self.bad_batches += 1
+            log.warning("wire.bad_snapshot", subject=subject, error=str(error))
 
     def _on_wire(self, subject: str, payload: bytes) -> None:
         try:

@@ -2,7 +2,8 @@
 
 The rules of this file:
 - The server speaks of a symbol id only after a `symbols` message has introduced it.
-- A symbol that does not exist is an `error`; the others of the same message are served.
+- A symbol that does not exist is an `error`; the others of the same message are served. The wish is
+  kept: should the symbol be listed while the client is connected, it is introduced and served.
 - Text that is no message, or comes too fast, ends the conversation: a ProtocolError with a close code.
 - After a reconnect the client asks for everything again; ids are the same, and introduced anew.
 """
@@ -26,10 +27,12 @@ from protocol.control import (
 from protocol.errors import TooManyMessages, UnknownSymbol, UnknownSymbolId
 from protocol.events import PriceUpdate
 from protocol.frames import Frame, Records, decode_v1, decode_v2
-from protocol.symbols import Instrument, SymbolTable
+from protocol.symbols import Instrument, SymbolTable, full_name
 
 SUBPROTOCOL_V1: Final = "tickgate.v1"
 SUBPROTOCOL_V2: Final = "tickgate.v2"
+LONGEST_NAME: Final = 64
+"""A longer name is never listed, and so not waited for."""
 VERSIONS: Final = {SUBPROTOCOL_V1: 1, SUBPROTOCOL_V2: 2}
 SYMBOLS_A_MESSAGE: Final = 1_000
 """How many symbols a client asks for at once: with long names too, that stays below 64 KiB."""
@@ -65,6 +68,9 @@ class ServerSession:
         self._symbols = symbols
         self._limits = limits
         self._introduced: set[int] = set()
+        self._awaited: dict[str, set[str]] = {}
+        """Full names that did not exist when they were asked for, with the kinds that were wanted.
+        Full, at the client's limit of symbols: later ones are not waited for."""
         self._tokens = float(limits.message_burst)
         self._tokens_at_ms = 0
 
@@ -88,7 +94,11 @@ class ServerSession:
         refused = [kind for kind in kinds if kind not in offered]
         if refused:
             reaction.replies.append(_error("unsupported_kind", f"no such kind here: {', '.join(refused)}"))
-        wanted = {instrument.id: instrument for instrument in self._found(names, reaction)} if served else {}
+        found, unknown = self._look_up(names) if served else ([], [])
+        if unknown:
+            self._await(unknown, served)
+            reaction.replies.append(_error("unknown_symbol", "not carried by this gateway", unknown))
+        wanted = {instrument.id: instrument for instrument in found}
         if len(self.prices | self.quotes | wanted.keys()) > self._limits.symbols:
             text = f"a client may watch {self._limits.symbols} symbols"
             reaction.replies.append(_error("too_many_symbols", text))
@@ -103,22 +113,41 @@ class ServerSession:
 
     def _unsubscribe(self, names: list[str]) -> Reaction:
         reaction = Reaction()
-        gone = {instrument.id for instrument in self._found(names, reaction)}
+        found, unknown = self._look_up(names)
+        never_asked = [name for name in unknown if self._awaited.pop(full_name(name), None) is None]
+        if never_asked:
+            reaction.replies.append(_error("unknown_symbol", "not carried by this gateway", never_asked))
+        gone = {instrument.id for instrument in found}
         reaction.changed = not gone.isdisjoint(self.prices | self.quotes)
         self.prices -= gone
         self.quotes -= gone
         return reaction
 
-    def _found(self, names: list[str], reaction: Reaction) -> list[Instrument]:
+    def on_listed(self) -> Reaction:
+        """React to new symbols in the table: serve those that were asked for before they existed."""
+        reaction = Reaction()
+        found, _ = self._look_up(list(self._awaited))
+        for instrument in found:
+            served = self._subscribe([instrument.name], sorted(self._awaited.pop(instrument.name.upper())))
+            reaction.replies += served.replies
+            reaction.added += served.added
+            reaction.changed = reaction.changed or served.changed
+        return reaction
+
+    def _look_up(self, names: list[str]) -> tuple[list[Instrument], list[str]]:
+        """Split names into the instruments there are and the names that are none."""
         found, unknown = [], []
         for name in names:
             try:
                 found.append(self._symbols.find(name))
             except UnknownSymbol:
                 unknown.append(name)
-        if unknown:
-            reaction.replies.append(_error("unknown_symbol", "not carried by this gateway", unknown))
-        return found
+        return found, unknown
+
+    def _await(self, names: list[str], kinds: list[str]) -> None:
+        for name in names:
+            if len(self._awaited) < self._limits.symbols and len(name) <= LONGEST_NAME:
+                self._awaited.setdefault(full_name(name), set()).update(kinds)
 
     def _introduce(self, instruments: list[Instrument], reaction: Reaction) -> None:
         new = [one for one in instruments if one.id not in self._introduced]

@@ -84,13 +84,16 @@ class SymbolTable:
 
     def find(self, name: str) -> Instrument:
         """Look up a name as users write it, in any case. Raises UnknownSymbol."""
-        wanted = name.strip().upper()
-        if ":" not in wanted:
-            wanted = f"{DEFAULT_EXCHANGE}:{wanted}"
-        instrument = self._by_name.get(wanted)
+        instrument = self._by_name.get(full_name(name))
         if instrument is None:
             raise UnknownSymbol(name)
         return instrument
+
+
+def full_name(name: str) -> str:
+    """Spell a name as users write it in the one way that is looked up."""
+    wanted = name.strip().upper()
+    return wanted if ":" in wanted else f"{DEFAULT_EXCHANGE}:{wanted}"
 
 
 def shard_of(venue: str, native: str, shards: int) -> int:

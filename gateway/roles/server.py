@@ -43,7 +43,7 @@ async def serve(bus: Bus, listener: socket.socket, limits: ClientLimits, stop: a
     await registry.open()
     fanout = Fanout()
     clients = Clients(fanout, registry.table, limits)
-    reader = WireReader(bus, registry, fanout)
+    reader = WireReader(bus, registry, fanout, clients.on_listed)
     server = _Server(
         uvicorn.Config(
             build_app(clients, reader, bus, version("tickgate")),

@@ -22,7 +22,7 @@ from gateway.ws.fanout import KINDS, Fanout
 from gateway.ws.outbox import Outbox
 from protocol.errors import CloseCode, ProtocolError
 from protocol.events import Kind
-from protocol.session import SUBPROTOCOL_V1, SUBPROTOCOL_V2, VERSIONS, Limits, ServerSession
+from protocol.session import SUBPROTOCOL_V1, SUBPROTOCOL_V2, VERSIONS, Limits, Reaction, ServerSession
 from protocol.symbols import SymbolTable
 
 PATH: Final = "/api/v1/ws"
@@ -60,6 +60,11 @@ class Clients:
         return type(
             "GatewayClient", (Client,), {"clients": self, "max_message_bytes": self.limits.max_message_bytes}
         )
+
+    def on_listed(self) -> None:
+        """Tell every client that the symbol table has grown."""
+        for client in tuple(self.connected):
+            client.on_listed()
 
     async def sweep(self) -> None:
         """Once a second, ping the quiet, close the dead and the slow. Until cancelled."""
@@ -108,6 +113,13 @@ class Client(Connection):
         except ProtocolError as error:
             self.close(error.close_code, str(error))
             return
+        self._act(reaction)
+
+    def on_listed(self) -> None:
+        """New symbols are known: serve what this client asked for too early."""
+        self._act(self.session.on_listed())
+
+    def _act(self, reaction: Reaction) -> None:
         for reply in reaction.replies:
             self.send_text(reply)
         if reaction.changed:

@@ -5,9 +5,11 @@ import json
 
 import httpx
 
+from gateway.registry import Registry
 from processors.shell import now_us
 from protocol import subjects
 from protocol.frames import decode_v1
+from protocol.symbols import Instrument
 
 
 async def stats(rig) -> dict:
@@ -62,17 +64,17 @@ async def test_a_restarted_feed_goes_on_without_a_word_of_loss(rig):
     assert (await stats(rig))["batches_missed"] == 0
 
 
-async def test_a_symbol_registered_later_is_served(rig):
-    from gateway.registry import Registry
-    from protocol.symbols import Instrument
-
+async def test_a_symbol_that_is_listed_after_it_was_asked_for_is_served(rig):
     late = f"LATE{rig.port}USDT"
-    registry = Registry(rig.bus)
-    instrument = Instrument(symbol=late, venue=rig.venue, native=late, price_precision=2)
-    (registered,) = await registry.register([instrument])
-    rig.shell.processor.add_symbol(late, registered.id)
-    async with httpx.AsyncClient(base_url=rig.http) as http, asyncio.timeout(5):
-        while late not in [one["symbol"] for one in (await http.get("/api/v1/symbols")).json()]:
-            pass
-    rig.ids[late] = registered.id
-    await rig.prices_arrive(late, 3.0)
+    async with rig.connect() as client:
+        await client.send(json.dumps({"type": "subscribe", "symbols": [late]}))
+        assert json.loads(await asyncio.wait_for(client.recv(), 5))["code"] == "unknown_symbol"
+        registry = Registry(rig.bus)
+        instrument = Instrument(symbol=late, venue=rig.venue, native=late, price_precision=2)
+        (registered,) = await registry.register([instrument])
+        (entry,) = json.loads(await asyncio.wait_for(client.recv(), 5))["symbols"]
+        assert (entry["symbol"], entry["id"]) == (late, registered.id)
+        rig.shell.processor.add_symbol(late, registered.id)
+        rig.trade(late, 3.0)
+        message = await asyncio.wait_for(client.recv(), 5)
+        assert decode_v1(message).tolist() == [(registered.id, 3.0, 1.0)]

@@ -123,6 +123,32 @@ def test_4096_symbols_may_be_watched_and_no_more():
     assert heard(session.on_text(subscribe(names[4_096]), 0))[0].code == "too_many_symbols"
 
 
+def test_a_symbol_that_is_listed_later_is_introduced_and_served():
+    session = server(carried=1)
+    session.on_text(subscribe("coin2usdt", kinds=["price", "quote"]), 0)
+    session.on_text(subscribe("BINANCE:COIN3USDT", "COIN4USDT"), 0)
+    session.on_text(unsubscribe("COIN4USDT"), 0)  # no error: it was asked for
+    session._symbols = table_of(4)
+    reaction = session.on_listed()
+    assert [entry.id for symbols in heard(reaction) for entry in symbols.symbols] == [2, 3]
+    assert (reaction.added, reaction.changed) == ([2, 3], True)
+    assert (session.prices, session.quotes) == ({2, 3}, {2})
+    assert session.on_listed().replies == []
+
+
+def test_what_is_waited_for_is_bounded():
+    session = server(carried=0, symbols=3)
+    assert session.on_text(subscribe(*[f"NEW{number}USDT" for number in range(10)], "X" * 10_000), 0).replies
+    session._symbols = SymbolTable()
+    for number in range(10):
+        session._symbols.add(
+            Instrument(
+                id=number + 1, symbol=f"NEW{number}USDT", venue="v", native=str(number), price_precision=2
+            )
+        )
+    assert session.on_listed().added == [1, 2, 3]
+
+
 def test_an_error_names_at_most_100_symbols():
     [error] = heard(server().on_text(subscribe(*[f"NO{number}" for number in range(500)]), 0))
     assert error.symbols == [f"NO{number}" for number in range(100)]
