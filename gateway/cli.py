@@ -1,0 +1,280 @@
+"""The commands. Each reads its settings, starts this process's logs, and runs one role."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import structlog
+
+from gateway import process
+from gateway.config import LINES, BadSettings, Settings, format_table, gather, load_settings
+from gateway.flags import Commands, config_option, environ, settings_options
+from gateway.logs import start_logs
+from gateway.ports import reachable_host
+from gateway.process import Failure
+
+COLORS: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
+SUPERVISED: Final = click.option("--supervised", is_flag=True, hidden=True)
+"""Our stdin is a pipe from the supervisor: see `process.py`."""
+EXIT_CODES: Final = (
+    "Exit codes: 0 stopped as asked (Ctrl-C, SIGTERM, SIGHUP), 1 failed, 2 wrong usage or settings. "
+    "A second Ctrl-C ends a command at once."
+)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.version_option(version("tickgate"), prog_name="tickgate")
+def main() -> None:
+    """A market data gateway: exchange prices in, small binary frames out.
+
+    \b
+    Try it, on a simulated exchange:    tickgate demo
+    Run it, on the real one:            tickgate up
+    See prices:                         tickgate watch BTCUSDT ETHUSDT
+    See what is configured:             tickgate config
+
+    Settings come from flags, the environment (SERVER_PORT=9000) and a YAML file (--config), the
+    first of them that speaks wins.
+    """
+
+
+@main.command()
+@settings_options(
+    "server.port", "server.host", "server.gateways", "processor.workers", "data.folder", "log.level",
+    "sim.port", "sim.symbols", "sim.rate", "sim.seed",
+    defaults={"data.folder": "data/demo", "log.level": "warning"},
+)  # fmt: skip
+def demo(settings: Settings) -> None:
+    """Run everything on a simulated exchange: no account, no network.
+
+    \b
+    Example:  tickgate demo --port 9000 --symbols 100 --rate 5
+    """
+    _supervise(settings, simulated=True)
+
+
+@main.command()
+@settings_options(
+    "server.port", "server.host", "server.gateways", "processor.workers", "data.folder", "log.level",
+    "exchange.venues", "exchange.symbols",
+)  # fmt: skip
+def up(settings: Settings) -> None:
+    """Run everything on the real exchange.
+
+    Starts a nats-server of its own, unless NATS_URL names a cluster.
+
+    \b
+    Example:  tickgate up --symbols BTCUSDT,ETHUSDT --host 0.0.0.0
+              tickgate up --venues binance,binance-usdm --symbols all --workers 4
+    """
+    _supervise(settings, simulated=False)
+
+
+@main.command()
+@settings_options("data.folder", "log.level", "exchange.venues", "exchange.symbols")
+@click.option(
+    "--shard", default="0/1", metavar="I/N", help="the share of the symbols to carry, from 0/N to N-1/N"
+)
+@SUPERVISED
+def feed(settings: Settings, shard: str, supervised: bool) -> None:
+    """Run one feed worker: exchange connections in, batches on NATS out.
+
+    \b
+    Example, two workers on two hosts:
+      NATS_URL=nats://bus:4222 tickgate feed --shard 0/2
+      NATS_URL=nats://bus:4222 tickgate feed --shard 1/2
+    """
+    from gateway.roles import feed as role
+
+    number, shards = _parse_shard(shard)
+    _need_bus(settings)
+    _start(settings, f"feed {shard}", lambda stop: role.run(settings, number, shards, stop), supervised)
+
+
+@main.command()
+@settings_options("data.folder", "log.level")
+@SUPERVISED
+def recorder(settings: Settings, supervised: bool) -> None:
+    """Run the recorder. It will keep the history; it does nothing yet."""
+    from gateway.roles import recorder as role
+
+    _start(settings, "recorder", lambda stop: role.run(settings, stop), supervised)
+
+
+@main.command()
+@settings_options("server.port", "server.host", "log.level")
+@click.option("--reuse-port", is_flag=True, help="let several gateways of this host share the port")
+@SUPERVISED
+def gateway(settings: Settings, reuse_port: bool, supervised: bool) -> None:
+    """Run one gateway: batches from NATS in, HTTP and WebSocket clients out.
+
+    \b
+    Example:  NATS_URL=nats://bus:4222 tickgate gateway --host 0.0.0.0 --port 8080
+    """
+    from gateway.roles import server as role
+
+    _need_bus(settings)
+    _start(settings, "gateway", lambda stop: role.run(settings, stop, reuse_port=reuse_port), supervised)
+
+
+@main.command()
+@settings_options(
+    "sim.port", "sim.symbols", "sim.rate", "sim.seed", "sim.quotes_per_trade", "log.level",
+    sim_port="--port", sim_quotes_per_trade="--quotes",
+)  # fmt: skip
+@click.option(
+    "--data", type=click.Path(path_type=Path), metavar="FOLDER", help="where to remember the market"
+)
+@click.option("--replay", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+              help="serve the messages of a captured file")  # fmt: skip
+@click.option("--replay-speed", default=1.0, show_default=True, help="2 is twice as fast as captured")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="KIND,NAME=VALUE…",
+    help="a fault from the start on; repeatable",
+)
+@SUPERVISED
+def sim(settings: Settings, faults: tuple[str, ...], supervised: bool, **options: Any) -> None:
+    """Run the simulated exchange alone: it speaks as Binance does.
+
+    \b
+    Example:  tickgate sim --port 8081 --symbols 100 --rate 5 --fault cut,share=0.5
+              curl -d '{"kind": "mute", "seconds": 10}' http://127.0.0.1:8081/sim/faults
+    """
+    from gateway.roles import simulator as role
+
+    _start(settings, "sim", lambda stop: role.run(settings, stop, faults=faults, **options), supervised)
+
+
+@main.command()
+@settings_options("server.port", server_port="--port")
+@click.argument("symbols", nargs=-1, required=True)
+@click.option("--url", metavar="URL", help="the gateway's stream  [default: the one on this machine]")
+@click.option("--v1", is_flag=True, help="speak the first version of the protocol: prices only")
+def watch(settings: Settings, symbols: tuple[str, ...], url: str | None, v1: bool) -> None:
+    """Watch live prices of SYMBOLS in the terminal.
+
+    Into a pipe it writes one line an update.
+
+    \b
+    Example:  tickgate watch BTCUSDT ETHUSDT
+              tickgate watch BTCUSDT --url wss://prices.example.com/api/v1/ws | head
+    """
+    from clients.watch import run_watch
+
+    url = url or f"ws://{reachable_host(settings.server.host)}:{settings.server.port}/api/v1/ws"
+    raise SystemExit(asyncio.run(run_watch(url, list(symbols), 1 if v1 else 2)))
+
+
+@main.command()
+@settings_options("server.port", "data.folder", "exchange.venues")
+@click.option("--offline", is_flag=True, help="leave out what needs the network")
+def doctor(settings: Settings, offline: bool) -> None:
+    """Check what `tickgate up` needs, and say what to do about what is missing.
+
+    Exit code 1 if anything failed.
+    """
+    from gateway.doctor import Verdict, examine
+    from gateway.roles.feed import venues
+
+    async def print_findings() -> set[Verdict]:
+        verdicts = set()
+        async for verdict, text in examine(settings, [] if offline else venues(settings)):
+            verdicts.add(verdict)
+            click.echo(f"{click.style(verdict.value.ljust(5), fg=COLORS[verdict.value])} {text}")
+        return verdicts
+
+    raise SystemExit(1 if Verdict.FAIL in asyncio.run(print_findings()) else 0)
+
+
+@main.command()
+@config_option
+@click.option("--table", "as_table", is_flag=True, help="print what can be set, as Markdown")
+def config(config: Path | None, as_table: bool) -> None:
+    """Print the settings in force, and where each comes from. Secrets are hidden.
+
+    \b
+    Example:  SERVER_PORT=9000 tickgate config --config config.yaml
+    """
+    if as_table:
+        click.echo(format_table(), nl=False)
+        return
+    settings = load_settings(config, environ, {})
+    given, _ = gather(config, environ, {})
+    for line in LINES.values():
+        source = given[line.path].source if line.path in given else "default"
+        click.echo(f"{line.path:<36} {line.show(line.value_in(settings)):<40} {source}".rstrip())
+
+
+@main.group()
+def bench() -> None:
+    """Measure this machine."""
+
+
+@bench.command()
+@click.option("--symbols", default=100, show_default=True, help="symbols of the simulated exchange")
+@click.option("--rate", default=10.0, show_default=True, help="trades a second and symbol")
+@click.option("--clients", default=100, show_default=True, help="WebSocket clients")
+@click.option("--watchlist", default=20, show_default=True, help="symbols of each client")
+@click.option("--seconds", default=10.0, show_default=True, help="how long to measure")
+@click.option("--workers", default=1, show_default=True, help="feed worker processes")
+@click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
+def pipeline(as_json: bool, **params: Any) -> None:
+    """Measure the way of a price from the exchange's send to the client's decode.
+
+    \b
+    Example:  tickgate bench pipeline --symbols 50 --clients 200 --json
+    """
+    from bench import pipeline as measured
+
+    result = asyncio.run(measured.run(measured.Params(**params)))
+    click.echo(json.dumps(result) if as_json else measured.format_table(result))
+
+
+def _supervise(settings: Settings, *, simulated: bool) -> None:
+    from gateway.roles import supervisor
+
+    _start(
+        settings,
+        "supervisor",
+        lambda stop: supervisor.run(settings, stop, environ, click.echo, simulated=simulated),
+    )
+
+
+def _start(
+    settings: Settings,
+    role: str,
+    run: Callable[[asyncio.Event], Awaitable[None]],
+    supervised: bool = False,
+) -> None:
+    """Run a role to its end, and end this process with its exit code."""
+    start_logs(settings.log.level, settings.log.format, role)
+    try:
+        process.run(run, supervised)
+    except (Failure, BadSettings) as error:
+        if not supervised:
+            raise
+        structlog.get_logger().critical("process.failed", reason=str(error))
+        raise SystemExit(error.exit_code) from None
+
+
+def _parse_shard(text: str) -> tuple[int, int]:
+    number, _, shards = text.partition("/")
+    if not (number.isdecimal() and shards.isdecimal() and int(number) < int(shards)):
+        raise click.BadParameter("write it as 0/2, the first of two shares, or 1/2", param_hint="--shard")
+    return int(number), int(shards)
+
+
+def _need_bus(settings: Settings) -> None:
+    if not settings.messaging.nats.url:
+        raise BadSettings(["messaging.nats.url: this command needs a NATS server to talk to (NATS_URL)"])
+
+
+if __name__ == "__main__":
+    main(prog_name="tickgate")

@@ -254,6 +254,8 @@ def test_a_number_that_no_market_can_state_is_refused(
         {**AGG_TRADE, "a": -1},
         {**AGG_TRADE, "a": 2**64},
         {**AGG_TRADE, "T": 0},
+        {**AGG_TRADE, "f": 9, "l": 8},
+        {**AGG_TRADE, "f": 1, "l": 2**40},
         {**AGG_TRADE, "s": ""},
         {**AGG_TRADE, "s": 7},
         {"e": "aggTrade"},

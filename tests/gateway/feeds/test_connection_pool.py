@@ -212,6 +212,11 @@ async def test_a_venue_that_is_away_is_tried_until_it_is_there() -> None:
             await heard.more()
 
 
+def test_a_kind_that_the_venue_does_not_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="no streams of kind depth"):
+        ConnectionPool(VENUES["binance"], ("aggTrade", "depth"), Heard())
+
+
 # Exchanges that do what the simulated one does not
 
 

@@ -81,4 +81,7 @@ def test_a_cause_is_found_behind_the_librarys_own_words() -> None:
         wrapped = RuntimeError("all attempts failed")
         wrapped.__cause__ = cause
         assert words in explain(wrapped)
+    group = RuntimeError("all attempts failed")
+    group.__cause__ = ExceptionGroup("one for each address", [ConnectionRefusedError(), OSError()])
+    assert "connection refused" in explain(group)
     assert explain(RuntimeError("the moon")) == "the moon"

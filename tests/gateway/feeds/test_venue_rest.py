@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.exchanges.venue import VENUES, Venue
+from gateway.exchanges.venue import VENUES
 from gateway.feeds.errors import Refused, Unreachable, UnusableAnswer, VenueError
 from gateway.feeds.rest import Rest
 from gateway.sim.faults import Fault, FaultKind
@@ -152,7 +152,3 @@ async def test_tls_where_there_is_none_is_said_in_plain_words() -> None:
     async with simulated() as sim, rest_at(sim.url.replace("http://", "https://")) as rest:
         with pytest.raises(Unreachable, match="TLS failed"):
             await rest.exchange_info()
-
-
-def test_every_venue_has_a_client() -> None:
-    assert all(isinstance(Rest(venue), Rest) for venue in VENUES.values() if isinstance(venue, Venue))

@@ -57,7 +57,10 @@ class Desk:
 
     @contextlib.asynccontextmanager
     async def listen(self, path: str) -> AsyncIterator[Ear]:
-        async with websockets.connect(self.sim.url.replace("http", "ws") + path) as connection:
+        # Unbounded, for a client that pauses reading would take seconds to close.
+        async with websockets.connect(
+            self.sim.url.replace("http", "ws") + path, max_queue=None
+        ) as connection:
             yield Ear(connection)
 
     async def get(self, path: str, **params: Any) -> Any:
@@ -78,7 +81,7 @@ Open = Callable[..., contextlib.AbstractAsyncContextManager[Desk]]
 
 @contextlib.asynccontextmanager
 async def _open(**options: Any) -> AsyncIterator[Desk]:
-    options = {"symbols": 3, "rate": 50.0, **options}
+    options = {"symbols": 3, "rate": 200.0, **options}
     async with (
         SimulatedExchange(SimOptions(**options)) as sim,
         httpx.AsyncClient(base_url=sim.url, timeout=PATIENCE_S) as http,

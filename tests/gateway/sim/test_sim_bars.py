@@ -1,6 +1,7 @@
 """Bars: the sums of their trades, to the last lot."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -111,4 +112,4 @@ def test_bars_join_without_a_seam():
         "15m", open_of("15m", GENESIS_MINUTE - 300), 25, NOW_US
     )
     assert (np.diff([bar.open_ms for bar in bars]) == 900_000).all()
-    assert all(before.last + 1 == after.first for before, after in zip(bars, bars[1:], strict=False))
+    assert all(before.last + 1 == after.first for before, after in pairwise(bars))

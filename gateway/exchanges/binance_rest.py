@@ -1,0 +1,170 @@
+"""Binance's REST answers that describe the market: instruments, the rolling day, the clock.
+
+The three markets differ in the root of their paths and in a few names of fields.
+
+https://developers.binance.com/docs/binance-spot-api-docs/rest-api/general-endpoints
+https://developers.binance.com/docs/derivatives/usds-margined-futures/market-data/rest-api
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from gateway.exchanges.binance_events import Number, contract_usd
+from gateway.exchanges.calls import Call
+from gateway.exchanges.errors import BadPayload
+from protocol.market import DayTicker
+from protocol.symbols import Instrument
+
+PERPETUAL: Final = frozenset({"PERPETUAL", "TRADIFI_PERPETUAL"})
+MOST_SYMBOLS: Final = 100
+"""Spot answers for so many symbols at half the weight of all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class BinanceRest:
+    """One market's REST dialect."""
+
+    venue: str
+    root: str
+    exchange_info_weight: int
+    all_tickers_weight: int
+    in_contracts: bool = False
+    symbol_lists: bool = False
+    """`ticker/24hr` takes several symbols."""
+
+    def exchange_info_call(self) -> Call:
+        return Call(f"{self.root}/exchangeInfo", self.exchange_info_weight)
+
+    def server_time_call(self) -> Call:
+        return Call(f"{self.root}/time", 1)
+
+    def day_tickers_call(self, natives: Collection[str]) -> Call:
+        """Ask for these at least: some markets answer for all or one."""
+        path = f"{self.root}/ticker/24hr"
+        if not self.symbol_lists or not 0 < len(natives) <= MOST_SYMBOLS:
+            return Call(path, self.all_tickers_weight)
+        symbols = msgspec.json.encode(sorted(natives)).decode()
+        return Call(path, 2 if len(natives) <= 20 else 40, {"symbols": symbols})
+
+    def parse_server_time(self, data: bytes) -> int:
+        """Return the venue's clock in milliseconds. Raises BadPayload."""
+        return int(_decode(data, _ServerTime).server_time)
+
+    def parse_instruments(self, data: bytes) -> list[Instrument]:
+        """Parse exchangeInfo; what cannot be traded is left out. Raises BadPayload."""
+        info = _decode(data, _ExchangeInfo)
+        return [self._instrument(one, info.simulated) for one in info.symbols if self._is_carried(one)]
+
+    def _is_carried(self, one: "_Symbol") -> bool:
+        # A contract of a size that `contract_usd` does not know would be counted wrongly.
+        size_known = not self.in_contracts or one.contract_size == contract_usd(one.symbol)
+        return (one.status or one.contract_status) == "TRADING" and one.is_spot_trading_allowed and size_known
+
+    def _instrument(self, one: "_Symbol", simulated: bool) -> Instrument:
+        symbol = one.symbol
+        if one.contract_type in PERPETUAL:
+            symbol = (one.pair or one.symbol) + ".P" if self.in_contracts else one.symbol + ".P"
+        return Instrument(
+            symbol=symbol,
+            venue=self.venue,
+            native=one.symbol,
+            base=one.base_asset,
+            quote=one.quote_asset,
+            price_precision=_precision(one.filter("PRICE_FILTER").tick_size, one.price_precision),
+            # In base units, which are finer than contracts.
+            quantity_precision=8
+            if self.in_contracts
+            else _precision(one.filter("LOT_SIZE").step_size, one.quantity_precision),
+            simulated=simulated,
+        )
+
+    def parse_day_tickers(self, data: bytes) -> list[DayTicker]:
+        """Parse 24 h tickers; what has not traded for a day is left out. Raises BadPayload."""
+        return [
+            DayTicker(
+                one.symbol,
+                one.last_price,
+                one.base_volume if self.in_contracts else one.volume,
+                one.close_time * 1_000,
+            )
+            for one in _decode(data, list[_DayTicker])
+            if one.last_price
+        ]
+
+    def parse_error(self, data: bytes) -> str | None:
+        """Return what the venue says is wrong, None if it says nothing that we can read."""
+        try:
+            complaint = _decode(data, _Complaint)
+        except BadPayload:
+            return None
+        return f"{complaint.msg} (code {complaint.code})"
+
+
+class _ServerTime(Struct, rename="camel"):
+    server_time: int
+
+
+class _Filter(Struct, rename="camel"):
+    filter_type: str = ""
+    tick_size: str = ""
+    step_size: str = ""
+
+
+class _Symbol(Struct, rename="camel"):
+    symbol: str
+    status: str = ""
+    contract_status: str = ""
+    """COIN-M's name for `status`."""
+    base_asset: str = ""
+    quote_asset: str = ""
+    pair: str = ""
+    contract_type: str = ""
+    contract_size: float = 0.0
+    price_precision: int = 8
+    quantity_precision: int = 8
+    is_spot_trading_allowed: bool = True
+    filters: list[_Filter] = []
+
+    def filter(self, name: str) -> _Filter:
+        return next((one for one in self.filters if one.filter_type == name), _Filter())
+
+
+class _ExchangeInfo(Struct):
+    symbols: list[_Symbol]
+    simulated: bool = False
+
+
+class _DayTicker(Struct, rename="camel"):
+    symbol: str
+    last_price: Number
+    volume: Number
+    close_time: int
+    base_volume: Number = 0.0
+
+
+class _Complaint(Struct):
+    code: int
+    msg: str
+
+
+def _decode(data: bytes, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(data, type=kind, strict=False)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise BadPayload(str(error)) from None
+
+
+def _precision(step: str, otherwise: int) -> int:
+    """Count the digits after the point of a tick or lot size like "0.01000000"; all zero says nothing."""
+    if not step.strip("0."):
+        return otherwise
+    return len(step.partition(".")[2].rstrip("0"))
+
+
+SPOT_REST: Final = BinanceRest("binance", "/api/v3", 20, 80, symbol_lists=True)
+USDM_REST: Final = BinanceRest("binance-usdm", "/fapi/v1", 1, 40)
+COINM_REST: Final = BinanceRest("binance-coinm", "/dapi/v1", 1, 40, in_contracts=True)

@@ -1,0 +1,102 @@
+"""All connections to one venue, for the symbols that are wanted.
+
+    async with ConnectionPool(venue, kinds=("aggTrade", "bookTicker"), on_event=take) as pool:
+        pool.want({"BTCUSDT", "ETHUSDT"})
+
+`on_event` is called from the socket's callback, with no queue and no await in between, so it must
+be quick. What it raises ends the pool and comes out of the `async with`, as a group.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Collection, Iterable
+from types import TracebackType
+from typing import Final, Self
+
+from gateway.exchanges.venue import Venue
+from gateway.feeds.bad_payloads import BadPayloads
+from gateway.feeds.budget import Budget
+from gateway.feeds.connection import Connection, ConnectionState, OnEvent, Patience
+from gateway.feeds.plan import Plan, Slot, plan_streams
+
+PATIENCE: Final = Patience()
+
+
+class ConnectionPool:
+    def __init__(
+        self,
+        venue: Venue,
+        kinds: Iterable[str],
+        on_event: OnEvent,
+        *,
+        attempts_share: float = 1.0,
+        patience: Patience = PATIENCE,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Open with `async with`.
+
+        `attempts_share` is this process's part of the connection attempts that the venue allows an address.
+        """
+        self._kinds = tuple(dict.fromkeys(kinds))
+        if unknown := set(self._kinds) - venue.categories.keys():
+            raise ValueError(f"{venue.name} has no streams of kind {', '.join(sorted(unknown))}")
+        self.bad_payloads = BadPayloads()
+        self._venue = venue
+        self._on_event = on_event
+        self._attempts = Budget(int(venue.limits.attempts_per_5_min * attempts_share), 300_000)
+        self._patience = patience
+        self._jitter = jitter
+        self._tasks = asyncio.TaskGroup()
+        self._is_open = False
+        self._natives: frozenset[str] = frozenset()
+        self._plan: Plan = {}
+        self._running: dict[Slot, tuple[Connection, asyncio.Task[None]]] = {}
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        self._is_open = True
+        self._follow_plan()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_open = False
+        for _, task in self._running.values():
+            task.cancel()
+        await self._tasks.__aexit__(kind, error, trace)
+
+    def want(self, natives: Collection[str]) -> None:
+        """Carry these symbols from now on. Those that stay are not touched."""
+        self._natives = frozenset(natives)
+        if self._is_open:
+            self._follow_plan()
+
+    def state(self) -> list[ConnectionState]:
+        return [connection.state() for connection, _ in self._running.values()]
+
+    def _follow_plan(self) -> None:
+        most = self._venue.limits.streams_per_connection
+        before, self._plan = self._plan, plan_streams(self._plan, self._natives, self._kinds, most)
+        for slot in before.keys() - self._plan.keys():
+            _, task = self._running.pop(slot)
+            task.cancel()
+        for slot, natives in self._plan.items():
+            if slot not in before:
+                self._start(slot)
+            connection, _ = self._running[slot]
+            if natives != before.get(slot):
+                connection.want(natives)
+
+    def _start(self, slot: Slot) -> None:
+        connection = Connection(
+            self._venue,
+            slot,
+            self._on_event,
+            self.bad_payloads,
+            self._attempts,
+            self._jitter,
+            self._patience,
+        )
+        task = self._tasks.create_task(connection.run(), name=f"{self._venue.name} {slot}")
+        self._running[slot] = connection, task

@@ -1,0 +1,136 @@
+"""Who hears what, and the clock that drives it.
+
+Sources sleep in a heap by the moment at which they are next due. A wake-up runs those that are due,
+then every connection that was spoken to gets all its frames in one write. Only what somebody listens
+to is played.
+"""
+
+import asyncio
+import heapq
+import re
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from gateway.sim.bars import INTERVALS, History
+from gateway.sim.faults import Faults
+from gateway.sim.market import Market
+from gateway.sim.replay import Replay
+from gateway.sim.rhythms import DEPTH_US, DiffDepth, Kline, MiniTicker, MiniTickers, PartialDepth
+from gateway.sim.streams import Delivery, Listener, Stream
+from gateway.sim.symbols import Board, Instrument
+from gateway.sim.tapes import QuoteTape, Source, Stage, TradeTape
+
+LONGEST_SLEEP_S: Final = 0.02
+SHORTEST_SLEEP_S: Final = 0.001
+_STREAM: Final = re.compile(
+    r"([^@!]+)@(?:(aggTrade|trade|bookTicker|miniTicker)|kline_(\w+)|depth(5|10|20)?(?:@(100|250|500|1000)ms)?)"
+)
+PLAYED: Final[dict[str, Callable[..., Source]]] = {
+    "aggTrade": TradeTape,
+    "trade": TradeTape,
+    "bookTicker": QuoteTape,
+    "miniTicker": MiniTicker,
+}
+
+
+class Broadcast:
+    """All streams of the exchange."""
+
+    def __init__(self, market: Market, history: Callable[[Instrument], History], faults: Faults) -> None:
+        self._market = market
+        self.delivery = Delivery(faults)
+        self._stage = Stage(market, history, faults, self.delivery)
+        self._by_lower = {(one.board, one.symbol.lower()): one for one in market.instruments}
+        self._streams: dict[tuple[Board, str], tuple[Stream, Source]] = {}
+        self._sources: dict[tuple[object, ...], Source] = {}
+        self._active: set[Source] = set()
+        self._heap: list[tuple[int, int, Source]] = []
+        self._serials = count()
+        self._starting: asyncio.Queue[Source] = asyncio.Queue()
+        """Sources to be started beside the loop. Never full: a source is in it once at most."""
+        self._replay: Replay | None = None
+
+    def replay(self, path: Path, speed: float) -> None:
+        """Play the streams of a captured file instead of the market's."""
+        self._replay = Replay(path, speed, self.delivery)
+
+    def join(self, listener: Listener, board: Board, name: str) -> Stream | None:
+        """Let a connection hear a stream. None if there is no such stream, which is no error on Binance."""
+        if (board, name) not in self._streams:
+            made = self._make(board, name)
+            if made is None:
+                return None
+            self._streams[board, name] = made
+        stream, source = self._streams[board, name]
+        stream.join(listener)
+        source.streams[name] = stream
+        if source not in self._active:
+            self._active.add(source)
+            self._starting.put_nowait(source)
+        return stream
+
+    def leave(self, listener: Listener, stream: Stream) -> None:
+        stream.leave(listener)
+        if not stream.groups:
+            _, source = self._streams.pop((stream.board, stream.name))
+            source.streams.pop(stream.name, None)
+
+    async def start_sources(self, clock: Callable[[], int]) -> None:
+        """Start the sources that were asked for, one after the other, in a thread. Runs until cancelled."""
+        while True:
+            source = await self._starting.get()
+            await asyncio.to_thread(source.start, clock())
+            heapq.heappush(self._heap, (source.due_us, next(self._serials), source))
+
+    def run(self, now_us: int) -> float:
+        """Say everything that is due. Returns the seconds until the next is."""
+        heap = self._heap
+        while heap and heap[0][0] <= now_us:
+            source = heapq.heappop(heap)[2]
+            if source.streams:
+                source.run(now_us)
+                heapq.heappush(heap, (source.due_us, next(self._serials), source))
+            else:
+                self._active.discard(source)  # nobody listens any more
+        if not heap:
+            return LONGEST_SLEEP_S
+        return min(max((heap[0][0] - now_us) / 1e6, SHORTEST_SLEEP_S), LONGEST_SLEEP_S)
+
+    def _make(self, board: Board, name: str) -> tuple[Stream, Source] | None:
+        replayed = self._replay.stream(board, name) if self._replay else None
+        if replayed is not None and self._replay is not None:
+            return replayed, self._replay
+        if name == "!miniTicker@arr":
+            return Stream(board, name, "miniTicker", ""), self._source(MiniTickers, board)
+        matched = _STREAM.fullmatch(name)
+        one = self._find(board, matched) if matched else None
+        if matched is None or one is None:
+            return None
+        _, kind, interval, levels, period_ms = matched.groups()
+        if kind:
+            return Stream(board, name, kind, one.symbol), self._source(PLAYED[kind], one)
+        if interval:
+            if interval not in INTERVALS:
+                return None
+            return Stream(board, name, f"kline_{interval}", one.symbol), self._source(Kline, one, interval)
+        period_us = int(period_ms) * 1000 if period_ms else DEPTH_US[board]
+        stream = Stream(board, name, "depth", one.symbol)
+        if levels:
+            return stream, self._source(PartialDepth, one, int(levels), period_us)
+        return stream, self._source(DiffDepth, one, period_us)
+
+    def _find(self, board: Board, matched: re.Match[str]) -> Instrument | None:
+        """Find a stream's instrument. Since 2026 either futures host has the klines of both markets."""
+        one = self._by_lower.get((board, matched[1]))
+        if one is None and matched[3] and board is not Board.SPOT:
+            other = Board.COINM if board is Board.USDM else Board.USDM
+            one = self._by_lower.get((other, matched[1]))
+        return one
+
+    def _source(self, make: Callable[..., Source], *what: object) -> Source:
+        """Return the source that was made for the same thing before, or make it."""
+        if (make, *what) not in self._sources:
+            self._sources[make, *what] = make(self._stage, *what)
+        return self._sources[make, *what]

@@ -1,0 +1,132 @@
+"""The documents say what is: settings, links, commands, and examples that run."""
+
+import os
+import re
+import select
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from gateway.cli import main
+from gateway.config import format_table
+from gateway.ports import find_free_port
+
+ROOT = Path(__file__).parent.parent
+SKIPPED = {".venv", ".tools", "node_modules", ".git", "data"}
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in ROOT.rglob("*.md")
+    if not SKIPPED.intersection(path.relative_to(ROOT).parts)
+)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TIMEOUT_S = 60
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def commands(program: str) -> list[str]:
+    """List the command lines of a program in the documents, without comments and settings before them."""
+    lines = [
+        line
+        for name in DOCUMENTS
+        for block in blocks((ROOT / name).read_text(), "bash")
+        for line in block.splitlines()
+    ]
+    return [match[1] for line in lines if (match := re.match(rf"(?:[A-Z_]+=\S+ )*{program} ([^#|]+)", line))]
+
+
+def test_every_setting_is_documented():
+    printed = (ROOT / "gateway" / "SETTINGS.md").read_text(encoding="utf-8")
+    assert printed == format_table(), "run: .venv/bin/tickgate config --table > gateway/SETTINGS.md"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_link_leads_somewhere(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not re.match(r"[a-z]+:", target):
+            path, _, anchor = target.partition("#")
+            file = (ROOT / name).parent / path if path else ROOT / name
+            assert file.exists(), target
+            assert not anchor or anchor in anchors(file.read_text(encoding="utf-8")), target
+
+
+def anchors(text: str) -> set[str]:
+    """Name the headings as GitHub does."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+def test_both_commands_are_on_the_first_screen():
+    first_screen = README.splitlines()[:20]
+    assert any(line.startswith("make demo") for line in first_screen)
+    assert any(line.startswith("make test") for line in first_screen)
+
+
+def test_every_make_target_that_is_named_exists():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {command.split()[0] for command in commands("make")}
+    assert named
+    assert named <= targets
+
+
+@pytest.mark.parametrize("line", commands("tickgate"))
+def test_every_command_that_is_shown_exists_with_its_flags(line):
+    arguments = shlex.split(line.partition(">")[0])
+    command: click.Command = main
+    while isinstance(command, click.Group):
+        command = command.commands[arguments.pop(0)]
+    with click.Context(command) as context:
+        command.make_parser(context) if hasattr(command, "make_parser") else None
+        command.parse_args(context, arguments)
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a running demo."""
+    port = find_free_port()
+    folder = str(tmp_path_factory.mktemp("data"))
+    argv = [
+        sys.executable,
+        "-m",
+        "gateway.cli",
+        "demo",
+        "--port",
+        str(port),
+        "--sim-port",
+        "0",
+        "--data",
+        folder,
+    ]
+    with subprocess.Popen([*argv, "--workers", "1"], stdout=subprocess.PIPE) as demo:
+        assert wait_for(demo, "Ctrl-C")
+        yield port
+        demo.send_signal(signal.SIGTERM)
+        assert demo.wait(TIMEOUT_S) == 0
+
+
+@pytest.mark.parametrize("number", range(len(blocks(README, "python"))))
+def test_the_examples_show_prices(number, port):
+    source = blocks(README, "python")[number].replace("127.0.0.1:8080", f"127.0.0.1:{port}")
+    with subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, cwd=ROOT) as example:
+        assert re.match(r"(BTC|ETH)USDT \d", wait_for(example, "USDT"))
+        example.kill()
+
+
+def wait_for(process: subprocess.Popen[bytes], text: str) -> str:
+    """Return the first line of its output with this text, or an empty one if it ends without."""
+    assert process.stdout is not None
+    os.set_blocking(process.stdout.fileno(), False)
+    while select.select([process.stdout], [], [], TIMEOUT_S)[0]:
+        line = process.stdout.readline().decode()
+        if text in line or not line:
+            return line
+    return ""
