@@ -8,7 +8,7 @@ themselves.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,10 @@ class BusError(Exception):
 
 class NoAnswer(BusError):
     """Nobody serves this request, or not in time."""
+
+
+class GaveUp(BusError):
+    """The stop came before the bus was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +228,11 @@ def _responder(answer: Answer) -> Callable[[Request], Awaitable[None]]:
 
 
 @asynccontextmanager
-async def connect(address: BusAddress, name: str) -> AsyncIterator[Bus]:
-    """Connect to NATS, retrying for ever; leave in order, with everything published."""
+async def connect(address: BusAddress, name: str, give_up: asyncio.Event | None = None) -> AsyncIterator[Bus]:
+    """Connect to NATS, retrying until it is there; leave in order, with everything published.
+
+    Raises GaveUp if `give_up` is set before that.
+    """
     client = Client()
     bus = Bus(client)
 
@@ -239,7 +246,7 @@ async def connect(address: BusAddress, name: str) -> AsyncIterator[Bus]:
     async def on_reconnect() -> None:
         await bus._reconnected()
 
-    await client.connect(
+    connecting = client.connect(
         servers=list(address.servers),
         name=name,
         error_cb=on_error,
@@ -252,11 +259,23 @@ async def connect(address: BusAddress, name: str) -> AsyncIterator[Bus]:
         tls=address.tls(),
         user_credentials=str(address.credentials) if address.credentials else None,
     )
+    await _first(connecting, give_up or asyncio.Event())
     log.info("bus.connected", server=_server_of(client))
     try:
         yield bus
     finally:
         await _leave(client)
+
+
+async def _first(connecting: Coroutine[None, None, None], give_up: asyncio.Event) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        connected = tasks.create_task(connecting)
+        giving_up = tasks.create_task(give_up.wait())
+        await asyncio.wait([connected, giving_up], return_when=asyncio.FIRST_COMPLETED)
+        connected.cancel()
+        giving_up.cancel()
+    if connected.cancelled():
+        raise GaveUp("the bus was not found before the stop")
 
 
 async def _leave(client: Client) -> None:

@@ -6,6 +6,7 @@ raw leaves this process.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
 from typing import Final, TypeVar
@@ -18,7 +19,7 @@ from gateway.feeds.pool import ConnectionPool
 from gateway.feeds.rest import Rest, VenueError
 from gateway.registry import Registry
 from gateway.roles.address import bus_address
-from processors.bus import Bus, connect
+from processors.bus import Bus, GaveUp, connect
 from processors.price import PriceProcessor
 from processors.shell import PriceShell, now_us
 from protocol.symbols import Instrument, shard_of
@@ -32,9 +33,15 @@ log = structlog.get_logger()
 
 async def run(settings: Settings, shard: int, shards: int, stop: asyncio.Event) -> None:
     """Feed one shard of every venue until `stop` is set; then publish what waits and leave."""
+    with contextlib.suppress(GaveUp):
+        await _run(settings, shard, shards, stop)
+    log.info("feed.stopped", shard=shard)
+
+
+async def _run(settings: Settings, shard: int, shards: int, stop: asyncio.Event) -> None:
     listings = Listings(settings.exchange.symbols, len(settings.exchange.venues))
     async with (
-        connect(bus_address(settings), f"tickgate-feed-{shard}") as bus,
+        connect(bus_address(settings), f"tickgate-feed-{shard}", stop) as bus,
         asyncio.TaskGroup() as tasks,
     ):
         feeds = [
@@ -44,7 +51,6 @@ async def run(settings: Settings, shard: int, shards: int, stop: asyncio.Event) 
         await stop.wait()
         for feed in feeds:
             feed.cancel()
-    log.info("feed.stopped", shard=shard)
 
 
 def venues(settings: Settings) -> list[Venue]:

@@ -22,7 +22,7 @@ from gateway.roles.address import bus_address
 from gateway.wire import WireReader
 from gateway.ws.endpoint import ClientLimits, Clients
 from gateway.ws.fanout import Fanout
-from processors.bus import Bus, connect
+from processors.bus import Bus, GaveUp, connect
 from protocol.session import Limits
 
 STOP_TIMEOUT_S: Final = 3
@@ -32,9 +32,13 @@ log = structlog.get_logger()
 
 async def run(settings: Settings, stop: asyncio.Event, *, reuse_port: bool = False) -> None:
     """Serve until `stop` is set; then say goodbye to every client and leave."""
-    with listen(settings.server.host, settings.server.port, reuse_port=reuse_port) as listener:
-        async with connect(bus_address(settings), f"tickgate-gateway-{settings.server.port}") as bus:
+    with (
+        listen(settings.server.host, settings.server.port, reuse_port=reuse_port) as listener,
+        contextlib.suppress(GaveUp),
+    ):
+        async with connect(bus_address(settings), f"tickgate-gateway-{settings.server.port}", stop) as bus:
             await serve(bus, listener, client_limits(settings), stop)
+    log.info("gateway.stopped")
 
 
 async def serve(bus: Bus, listener: socket.socket, limits: ClientLimits, stop: asyncio.Event) -> None:
@@ -67,7 +71,6 @@ async def serve(bus: Bus, listener: socket.socket, limits: ClientLimits, stop: a
         await serving
         for task in background:
             task.cancel()
-    log.info("gateway.stopped")
 
 
 @contextlib.contextmanager

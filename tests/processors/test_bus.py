@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from processors.bus import BusAddress, BusError, Endpoint, NoAnswer, connect
+from processors.bus import BusAddress, BusError, Endpoint, GaveUp, NoAnswer, connect
 
 
 def address(url: str) -> BusAddress:
@@ -40,6 +40,14 @@ async def test_a_request_that_nobody_serves_fails_at_once(nats_url: str):
     async with connect(address(nats_url), "test") as bus:
         with pytest.raises(NoAnswer, match="nobody answers"):
             await bus.request("request.of.nobody", timeout_s=30)
+
+
+async def test_a_stop_ends_the_search_for_a_server_that_is_not_there():
+    stop = asyncio.Event()
+    stop.set()
+    with pytest.raises(GaveUp):
+        async with connect(address("nats://127.0.0.1:1"), "test", stop):
+            pass
 
 
 async def test_a_process_shows_up_as_a_micro_service(nats_url: str):
