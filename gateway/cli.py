@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import shutil
+import sys
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +16,7 @@ from gateway import process
 from gateway.config import LINES, BadSettings, Settings, format_table, gather, load_settings
 from gateway.flags import Commands, config_option, environ, settings_options
 from gateway.logs import start_logs
-from gateway.ports import reachable_host
+from gateway.ports import find_free_port, reachable_host
 from gateway.process import Failure
 
 COLORS: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -118,6 +120,8 @@ def gateway(settings: Settings, reuse_port: bool, supervised: bool) -> None:
     from gateway.roles import server as role
 
     _need_bus(settings)
+    if not reuse_port:
+        find_free_port(settings.server.host, settings.server.port)  # says what is wrong, in one line
     _start(settings, "gateway", lambda stop: role.run(settings, stop, reuse_port=reuse_port), supervised)
 
 
@@ -240,11 +244,10 @@ def pipeline(as_json: bool, **params: Any) -> None:
 def _supervise(settings: Settings, *, simulated: bool) -> None:
     from gateway.roles import supervisor
 
-    _start(
-        settings,
-        "supervisor",
-        lambda stop: supervisor.run(settings, stop, environ, click.echo, simulated=simulated),
-    )
+    async def run(stop: asyncio.Event) -> None:
+        await supervisor.run(settings, stop, environ, click.echo, program=_own_name(), simulated=simulated)
+
+    _start(settings, "supervisor", run)
 
 
 def _start(
@@ -262,6 +265,12 @@ def _start(
             raise
         structlog.get_logger().critical("process.failed", reason=str(error))
         raise SystemExit(error.exit_code) from None
+
+
+def _own_name() -> str:
+    """Return what to type to run this program again, from here."""
+    started_as = Path(sys.argv[0])
+    return str(started_as) if started_as.name == "tickgate" and not shutil.which("tickgate") else "tickgate"
 
 
 def _parse_shard(text: str) -> tuple[int, int]:

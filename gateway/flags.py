@@ -63,9 +63,21 @@ def _option(path: str, flag: str | None, own_default: str | None) -> Callable[..
     return click.option(
         flag or line.flag or f"--{path.rpartition('.')[2]}",
         _parameter(path),
-        help=f"{line.meaning}  [{line.env}; default {default}]",
-        metavar="FOLDER" if path == "data.folder" else "VALUE" if isinstance(line.default, str) else "NUMBER",
+        help=f"{line.meaning}  [{line.env}; default {default if len(default) < 40 else f'{default[:35]}…'}]",
+        metavar=_metavar(line.default),
     )
+
+
+def _metavar(default: object) -> str:
+    match default:
+        case tuple():
+            return "NAME,NAME…"
+        case Path():
+            return "FOLDER"
+        case str():
+            return "WORD"
+        case _:
+            return "NUMBER"
 
 
 def _parameter(path: str) -> str:

@@ -48,7 +48,7 @@ def setting(env: str, default: Any, meaning: str, flag: str | None = None) -> An
 
 
 def _later(env: str, default: Any, meaning: str) -> Any:
-    """State a setting whose part is not built yet: read and checked, so that a config keeps working."""
+    """State a setting that nothing reads yet: it is checked, so that a configuration keeps working."""
     return setting(env, default, _LATER + meaning)
 
 
@@ -80,8 +80,8 @@ class Server(Section):
     host: Text = setting("SERVER_HOST", "127.0.0.1", "address to listen on; 0.0.0.0 is all of them", "--host")
     port: Port = setting("SERVER_PORT", 8080, "HTTP and WebSocket port; 0 takes a free one", "--port")
     gateways: Count = setting("SERVER_GATEWAYS", 1, "gateway processes that share the port", "--gateways")
-    read_timeout_s: Seconds = setting("SERVER_READ_TIMEOUT", 15.0, "wait for the next HTTP request")
-    write_timeout_s: Seconds = setting("SERVER_WRITE_TIMEOUT", 15.0, "wait for open answers when stopping")
+    read_timeout_s: Seconds = _later("SERVER_READ_TIMEOUT", 15.0, "wait for the next HTTP request")
+    write_timeout_s: Seconds = _later("SERVER_WRITE_TIMEOUT", 15.0, "wait for open answers when stopping")
     cors: Cors = Cors()
 
 
@@ -102,7 +102,7 @@ class Nats(Section):
     url: NatsUrls = setting(
         "NATS_URL", "", "a NATS cluster, comma separated; empty starts a server of our own"
     )
-    client_name: Text = setting("NATS_CLIENT_NAME", "tickgate", "what our connections are called in NATS")
+    client_name: Text = _later("NATS_CLIENT_NAME", "tickgate", "what our connections are called in NATS")
     credentials: ExistingFile = setting("NATS_CREDENTIALS", None, "credentials file (.creds) for the cluster")
     tls_ca: ExistingFile = setting("NATS_TLS_CA", None, "certificate authority of the cluster, a PEM file")
     tls_cert: ExistingFile = setting("NATS_TLS_CERT", None, "our certificate for the cluster, a PEM file")
@@ -132,11 +132,9 @@ class Exchange(Section):
     usdm_rest_endpoint: HttpUrl = setting("EXCHANGE_USDM_REST_ENDPOINT", "", "the same for USD-M futures")
     coinm_ws_endpoint: WsUrl = setting("EXCHANGE_COINM_WS_ENDPOINT", "", "the same for COIN-M futures")
     coinm_rest_endpoint: HttpUrl = setting("EXCHANGE_COINM_REST_ENDPOINT", "", "the same for COIN-M futures")
-    max_connections: Count = setting("EXCHANGE_MAX_CONNECTIONS", 3, "exchange connections a worker opens")
-    reconnect_interval_s: Seconds = setting("EXCHANGE_RECONNECT_INTERVAL", 5.0, "first wait, then growing")
-    ping_interval_s: Seconds = setting(
-        "EXCHANGE_PING_INTERVAL", 30.0, "how often a silent exchange is pinged"
-    )
+    max_connections: Count = _later("EXCHANGE_MAX_CONNECTIONS", 3, "exchange connections a worker opens")
+    reconnect_interval_s: Seconds = _later("EXCHANGE_RECONNECT_INTERVAL", 5.0, "first wait, then growing")
+    ping_interval_s: Seconds = _later("EXCHANGE_PING_INTERVAL", 30.0, "how often a silent exchange is pinged")
 
 
 class Processor(Section):
@@ -160,7 +158,7 @@ class Log(Section):
 class Features(Section):
     enigma_enabled: bool = _later("FEATURE_ENIGMA_ENABLED", True, "compute Enigma levels")
     aggregation_enabled: bool = _later("FEATURE_AGGREGATION_ENABLED", True, "aggregate venues")
-    binary_websocket: bool = setting("FEATURE_BINARY_WEBSOCKET", True, "serve the binary stream")
+    binary_websocket: bool = _later("FEATURE_BINARY_WEBSOCKET", True, "serve the binary stream")
 
 
 class Sim(Section):

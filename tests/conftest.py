@@ -1,12 +1,15 @@
-"""What tests all over the tree share: a real nats-server, and one timeout for waiting."""
+"""What tests all over the tree share: a real nats-server, and logs that are put back."""
 
 import asyncio
+import logging
 import queue
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from gateway.natsd import nats_server
 from gateway.ports import find_free_port
@@ -30,3 +33,14 @@ def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield url
     loop.call_soon_threadsafe(stop.set)
     thread.join()
+
+
+@pytest.fixture
+def logs_put_back() -> Iterator[None]:
+    """For tests that start the logs of a process in this one: afterwards they are as before."""
+    root, hook = logging.getLogger(), sys.excepthook
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers, sys.excepthook = handlers, hook
+    root.setLevel(level)
+    structlog.reset_defaults()

@@ -1,10 +1,8 @@
 """The documents say what is: settings, links, commands, and examples that run."""
 
-import os
+import contextlib
 import re
-import select
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -85,7 +83,6 @@ def test_every_command_that_is_shown_exists_with_its_flags(line):
     while isinstance(command, click.Group):
         command = command.commands[arguments.pop(0)]
     with click.Context(command) as context:
-        command.make_parser(context) if hasattr(command, "make_parser") else None
         command.parse_args(context, arguments)
 
 
@@ -93,40 +90,35 @@ def test_every_command_that_is_shown_exists_with_its_flags(line):
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a running demo."""
     port = find_free_port()
-    folder = str(tmp_path_factory.mktemp("data"))
-    argv = [
-        sys.executable,
-        "-m",
-        "gateway.cli",
-        "demo",
+    flags = [
         "--port",
         str(port),
         "--sim-port",
         "0",
+        "--workers",
+        "1",
         "--data",
-        folder,
+        str(tmp_path_factory.mktemp("data")),
     ]
-    with subprocess.Popen([*argv, "--workers", "1"], stdout=subprocess.PIPE) as demo:
-        assert wait_for(demo, "Ctrl-C")
+    with output_of(sys.executable, "-m", "gateway.cli", "demo", *flags) as lines:
+        assert any("Ctrl-C" in line for line in lines)
         yield port
-        demo.send_signal(signal.SIGTERM)
-        assert demo.wait(TIMEOUT_S) == 0
 
 
 @pytest.mark.parametrize("number", range(len(blocks(README, "python"))))
 def test_the_examples_show_prices(number, port):
     source = blocks(README, "python")[number].replace("127.0.0.1:8080", f"127.0.0.1:{port}")
-    with subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, cwd=ROOT) as example:
-        assert re.match(r"(BTC|ETH)USDT \d", wait_for(example, "USDT"))
-        example.kill()
+    with output_of(sys.executable, "-c", source) as lines:
+        assert re.match(r"(BTC|ETH)USDT \d", next(lines))
 
 
-def wait_for(process: subprocess.Popen[bytes], text: str) -> str:
-    """Return the first line of its output with this text, or an empty one if it ends without."""
-    assert process.stdout is not None
-    os.set_blocking(process.stdout.fileno(), False)
-    while select.select([process.stdout], [], [], TIMEOUT_S)[0]:
-        line = process.stdout.readline().decode()
-        if text in line or not line:
-            return line
-    return ""
+@contextlib.contextmanager
+def output_of(*argv: str) -> Iterator[Iterator[str]]:
+    """The lines that a program prints, as they come; it is asked to stop afterwards."""
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        try:
+            yield iter(process.stdout)
+        finally:
+            process.terminate()
+            process.wait(TIMEOUT_S)

@@ -62,9 +62,13 @@ async def run(
     environ: Mapping[str, str],
     say: Callable[[str], None],
     *,
+    program: str,
     simulated: bool,
 ) -> None:
-    """Run everything until `stop` is set. Raises Failure, maybe in a group, for what no restart mends."""
+    """Run everything until `stop` is set. Raises Failure, maybe in a group, for what no restart mends.
+
+    `say` tells the person who started it what to open and to try; `program` is what they type for us.
+    """
     server = settings.server
     with locked_folder(settings.data.folder), reserved_port(server.host, server.port) as port:
         settings = changed(settings, {"server.port": port})
@@ -76,7 +80,9 @@ async def run(
         roles = plan_roles(settings, environ, simulated=simulated, owns_bus=owns_bus)
         say(f"tickgate starts: {', '.join(role.name for role in roles)} …")
         async with asyncio.TaskGroup() as tasks:
-            announcing = tasks.create_task(_announce(settings, say, simulated=simulated))
+            base = f"{reachable_host(server.host)}:{port}"
+            welcome = format_welcome(settings, base, program, simulated=simulated)
+            announcing = tasks.create_task(_announce(base, welcome, say))
             await keep_running(roles, stop)
             announcing.cancel()
         say("tickgate has stopped.")
@@ -147,7 +153,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
         yield
 
 
-def format_welcome(settings: Settings, base: str, *, simulated: bool) -> str:
+def format_welcome(settings: Settings, base: str, program: str, *, simulated: bool) -> str:
     """List what to open and what to try."""
     lines = [
         "",
@@ -155,7 +161,7 @@ def format_welcome(settings: Settings, base: str, *, simulated: bool) -> str:
         "",
         f"    page       http://{base}/",
         f"    stream     ws://{base}/api/v1/ws",
-        f"    watch      tickgate watch BTCUSDT ETHUSDT --url ws://{base}/api/v1/ws",
+        f"    watch      {program} watch BTCUSDT ETHUSDT --url ws://{base}/api/v1/ws",
         f"    a price    curl http://{base}/api/v1/symbols/BTCUSDT/price",
         f"    NATS       {show_value(settings.messaging.nats.url)}",
     ]
@@ -183,9 +189,8 @@ async def _open_when_answering(role: Role, url: str) -> AsyncIterator[Process]:
         yield process
 
 
-async def _announce(settings: Settings, say: Callable[[str], None], *, simulated: bool) -> None:
+async def _announce(base: str, welcome: str, say: Callable[[str], None]) -> None:
     """Say what to open as soon as prices flow; complain once if they do not come."""
-    base = f"{reachable_host(settings.server.host)}:{settings.server.port}"
     complain_at_s = time.monotonic() + SLOW_START_S
     async with httpx.AsyncClient() as http:
         while not await _is_ok(http, f"http://{base}/readyz"):
@@ -193,7 +198,7 @@ async def _announce(settings: Settings, say: Callable[[str], None], *, simulated
                 complain_at_s = float("inf")
                 log.warning("supervisor.no_prices_yet", waited_s=SLOW_START_S, look=f"http://{base}/healthz")
             await asyncio.sleep(_POLL_S)
-    say(format_welcome(settings, base, simulated=simulated))
+    say(welcome)
 
 
 async def _is_ok(http: httpx.AsyncClient, url: str) -> bool:

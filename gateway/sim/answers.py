@@ -100,11 +100,11 @@ def _agg_range(params: Params, at: Moment, one: Instrument, limit: int) -> tuple
         return first, min(stop, first + limit)
     if start_us is not None and end_us is not None:
         _check_span(params.board, start_us, end_us)
-    if end_us is not None:
+    if end_us is not None and end_us < at.now_us:
         stop = min(stop, at.market.id_at(one, end_us + 1000))  # endTime is a millisecond, included
     if start_us is None:
         return max(stop - limit, oldest), stop
-    first = max(at.market.id_at(one, start_us), oldest)
+    first = max(at.market.id_at(one, min(start_us, at.now_us + 1)), oldest)
     return first, min(stop, first + limit)
 
 
@@ -123,7 +123,7 @@ def newest_trades(params: Params, at: Moment) -> Any:
 
 def old_trades(params: Params, at: Moment) -> Any:
     most = 1000 if params.board is Board.SPOT else 500
-    one, limit, from_id = params.instrument(), params.limit(min(500, most), most), params.number("fromId")
+    one, limit, from_id = params.instrument(), params.limit(500, most), params.number("fromId")
     stop = at.newest_id(one) + 1
     if from_id is None:
         return _singles(at, one, stop - limit, stop)[-limit:]

@@ -15,15 +15,19 @@ from typing import Final
 
 from gateway.sim.bars import INTERVALS, History
 from gateway.sim.faults import Faults
-from gateway.sim.market import Market
+from gateway.sim.market import MINUTE_US, Market
 from gateway.sim.replay import Replay
 from gateway.sim.rhythms import DEPTH_US, DiffDepth, Kline, MiniTicker, MiniTickers, PartialDepth
 from gateway.sim.streams import Delivery, Listener, Stream
 from gateway.sim.symbols import Board, Instrument
-from gateway.sim.tapes import QuoteTape, Source, Stage, TradeTape
+from gateway.sim.tapes import QuoteTape, Source, Stage, Tape, TradeTape
 
 LONGEST_SLEEP_S: Final = 0.02
 SHORTEST_SLEEP_S: Final = 0.001
+PLAYING_S: Final = 10.0
+"""How long after a minute's beginning the next one is begun to be made."""
+MAKING_S: Final = 20.0
+"""Over how long the making is spread."""
 _STREAM: Final = re.compile(
     r"([^@!]+)@(?:(aggTrade|trade|bookTicker|miniTicker)|kline_(\w+)|depth(5|10|20)?(?:@(100|250|500|1000)ms)?)"
 )
@@ -44,7 +48,7 @@ class Broadcast:
         self._stage = Stage(market, history, faults, self.delivery)
         self._by_lower = {(one.board, one.symbol.lower()): one for one in market.instruments}
         self._streams: dict[tuple[Board, str], tuple[Stream, Source]] = {}
-        self._sources: dict[tuple[object, ...], Source] = {}
+        self._players: dict[tuple[Callable[..., Source], Instrument], Source] = {}
         self._active: set[Source] = set()
         self._heap: list[tuple[int, int, Source]] = []
         self._serials = count()
@@ -84,6 +88,16 @@ class Broadcast:
             await asyncio.to_thread(source.start, clock())
             heapq.heappush(self._heap, (source.due_us, next(self._serials), source))
 
+    async def make_minutes(self, clock: Callable[[], int]) -> None:
+        """Make the next minute of every tape ahead, in a thread and one by one. Runs until cancelled."""
+        while True:
+            minute = clock() // MINUTE_US + 1
+            tapes = [source for source in self._active if isinstance(source, Tape)]
+            for tape in tapes:
+                await asyncio.to_thread(tape.columns, minute)
+                await asyncio.sleep(MAKING_S / len(tapes))
+            await asyncio.sleep((minute * MINUTE_US - clock()) / 1e6 + PLAYING_S)
+
     def run(self, now_us: int) -> float:
         """Say everything that is due. Returns the seconds until the next is."""
         heap = self._heap
@@ -103,23 +117,23 @@ class Broadcast:
         if replayed is not None and self._replay is not None:
             return replayed, self._replay
         if name == "!miniTicker@arr":
-            return Stream(board, name, "miniTicker", ""), self._source(MiniTickers, board)
+            return Stream(board, name, "miniTicker", ""), MiniTickers(self._stage, board)
         matched = _STREAM.fullmatch(name)
         one = self._find(board, matched) if matched else None
         if matched is None or one is None:
             return None
         _, kind, interval, levels, period_ms = matched.groups()
         if kind:
-            return Stream(board, name, kind, one.symbol), self._source(PLAYED[kind], one)
+            return Stream(board, name, kind, one.symbol), self._player(kind, one)
         if interval:
             if interval not in INTERVALS:
                 return None
-            return Stream(board, name, f"kline_{interval}", one.symbol), self._source(Kline, one, interval)
+            return Stream(board, name, f"kline_{interval}", one.symbol), Kline(self._stage, one, interval)
         period_us = int(period_ms) * 1000 if period_ms else DEPTH_US[board]
         stream = Stream(board, name, "depth", one.symbol)
         if levels:
-            return stream, self._source(PartialDepth, one, int(levels), period_us)
-        return stream, self._source(DiffDepth, one, period_us)
+            return stream, PartialDepth(self._stage, one, int(levels), period_us)
+        return stream, DiffDepth(self._stage, one, period_us)
 
     def _find(self, board: Board, matched: re.Match[str]) -> Instrument | None:
         """Find a stream's instrument. Since 2026 either futures host has the klines of both markets."""
@@ -129,8 +143,9 @@ class Broadcast:
             one = self._by_lower.get((other, matched[1]))
         return one
 
-    def _source(self, make: Callable[..., Source], *what: object) -> Source:
-        """Return the source that was made for the same thing before, or make it."""
-        if (make, *what) not in self._sources:
-            self._sources[make, *what] = make(self._stage, *what)
-        return self._sources[make, *what]
+    def _player(self, kind: str, one: Instrument) -> Source:
+        """Return what plays a kind of stream of an instrument: aggTrade and trade are on one tape."""
+        make = PLAYED[kind]
+        if (make, one) not in self._players:
+            self._players[make, one] = make(self._stage, one)
+        return self._players[make, one]

@@ -23,10 +23,12 @@ class Member(Listener, Protocol):
     board: Board
     opened_us: int
 
+    @property
+    def close_code(self) -> int | None: ...
     def concerned(self, standing: Standing) -> bool: ...
-    def flush(self, now_us: int) -> None: ...
     def care(self, now_us: int) -> None: ...
-    def retire(self, code: int, reason: str) -> None: ...
+    def release(self, now_us: int) -> None: ...
+    def close(self, code: int, reason: str = "") -> None: ...
     def say_shutdown(self, now_us: int) -> None: ...
     def abort(self) -> None: ...
 
@@ -94,12 +96,17 @@ class Exchange:
         self._end_faults(now_us)
         return standing
 
+    def clear_faults(self) -> None:
+        """Take all faults down."""
+        self.faults.clear()
+        self._release(self.clock())
+
     def tick(self, now_us: int) -> float:
         """Say what is due, write it out. Returns the seconds until the next call."""
         sleep_s = self.broadcast.run(now_us)
         touched = self.broadcast.delivery.touched
         for member in {*touched, *self.late} if self.late else touched:
-            member.flush(now_us)  # type: ignore[attr-defined]  # every listener is a member
+            member.flush(now_us)
         touched.clear()
         if now_us - self._cared_us >= CARE_US:
             self._cared_us = now_us
@@ -134,15 +141,28 @@ class Exchange:
         ]
 
     def _end_faults(self, now_us: int) -> None:
-        for standing in self.faults.expire(now_us):
+        over = self.faults.expire(now_us)
+        for standing in over:
             if standing.fault.kind is FaultKind.SHUTDOWN:
                 for member in self._struck(standing):
-                    member.retire(1001, "the server is going down")
+                    member.close(1001, "the server is going down")
+        if over:
+            self._release(now_us)
+
+    def _release(self, now_us: int) -> None:
+        """Let go what faults have held back, lest what comes now overtakes it."""
+        for member in list(self.members):
+            member.release(now_us)
 
     def _end_lives(self, now_us: int) -> None:
         for standing in self.faults.of(FaultKind.MAX_LIFE):
             oldest_us = now_us - int(standing.fault.life_seconds * 1e6)
             for member in list(self.members):
-                if member.opened_us <= oldest_us and member.concerned(standing):
+                if (
+                    member.close_code is None
+                    and member.opened_us <= oldest_us
+                    and member.concerned(standing)
+                    and standing.strikes_always(member.serial)
+                ):
                     standing.hits["connections"] += 1
-                    member.retire(1008, "the connection is too old")
+                    member.close(1008, "the connection is too old")

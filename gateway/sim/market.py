@@ -88,8 +88,8 @@ class Market:
         self._keys = {one: key_of(options.seed, one.board.value, one.symbol) for one in self.instruments}
         self._anchors = {one: self._walk(one, np.array([self._genesis]))[0] for one in self.instruments}
         # A minute is asked for again and again while it runs: by its tape, tickers, bars and REST.
-        self.minute = lru_cache(maxsize=3 * len(self.instruments))(self._minute)
-        self.quotes = lru_cache(maxsize=2 * len(self.instruments))(self._quotes)
+        self.minute = lru_cache(maxsize=4 * len(self.instruments))(self._minute)
+        self.quotes = lru_cache(maxsize=3 * len(self.instruments))(self._quotes)
 
     def find(self, board: Board, symbol: str) -> Instrument | None:
         return self._named.get((board, symbol))

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from gateway.sim.market import Market
 from gateway.sim.symbols import Board, Instrument
@@ -20,9 +20,8 @@ _MICROSECONDS_FROM: Final = 10**14
 class ApiError(Exception):
     """A request that is answered with {"code", "msg"}."""
 
-    def __init__(self, code: int, message: str, status: int = 400) -> None:
+    def __init__(self, code: int, message: str) -> None:
         self.code = code
-        self.status = status
         super().__init__(message)
 
 
@@ -123,7 +122,3 @@ def _check(name: str, value: str) -> None:
         raise ApiError(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{_NUMBER}'.")
     if name == "symbol" and (not _LEGAL_SYMBOL.fullmatch(value) or value.upper() != value):
         raise ApiError(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{_SYMBOL}'.")
-
-
-def error_body(error: ApiError) -> Mapping[str, Any]:
-    return {"code": error.code, "msg": str(error)}

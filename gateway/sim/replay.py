@@ -16,9 +16,8 @@ from typing import Final, NamedTuple
 
 from gateway.sim.streams import Delivery, Stream
 from gateway.sim.symbols import Board
+from gateway.sim.tapes import BURST
 
-BURST: Final = 2_000
-"""Messages said in one go, should the replay have fallen behind."""
 END_US: Final = 2**62
 """When a replay that has ended is next due."""
 _LINE: Final = re.compile(r'(\d+) \{"stream":"([^"]+)","data":(\{.*\})\}\s*')
@@ -94,6 +93,7 @@ class Replay:
                 return
             self._say(self._next, now_us)
             self._next = next(self._lines, None)
+        self.due_us = now_us + 1
 
     def _due(self, captured: Captured) -> int:
         return self._started_us + int((captured.received_ns - self._first_ns) / 1000 / self._speed)

@@ -21,7 +21,7 @@ from gateway.sim.answers import Moment
 from gateway.sim.exchange import Exchange
 from gateway.sim.faults import BadFault, FaultKind, parse_fault
 from gateway.sim.limits import Verdict
-from gateway.sim.params import ApiError, Params, error_body
+from gateway.sim.params import ApiError, Params
 from gateway.sim.symbols import Board
 
 Weigh = Callable[[Params], int]
@@ -133,33 +133,30 @@ class _Handler:
 
     async def handle(self, request: Request) -> Response:
         now_us, address = self._exchange.clock(), request.client.host if request.client else ""
+        params = self._parse(request)
+        weight = 1 if isinstance(params, ApiError) else self._endpoint.weigh(params)
         pool = self._exchange.weights[self._board]
-        weight, params, error = 1, None, None
-        try:
-            params = self._parse(request)
-            weight = self._endpoint.weigh(params)
-        except ApiError as broken:
-            error = broken
         verdict = self._sabotage() or pool.charge(address, weight, now_us)
+        self._exchange.counted[f"rest.{verdict.status}"] += 1
         headers = self._weight_headers(verdict)
         if verdict.status != 200:
-            self._exchange.counted[f"rest.{verdict.status}"] += 1
             return _refuse(verdict, pool.limit, headers)
-        if params is not None and error is None:
-            try:
-                return _json(await self._answer(params, self._moment(request, now_us)), headers=headers)
-            except ApiError as wrong:
-                error = wrong
-        assert error is not None
-        return _json(error_body(error), error.status, headers)
+        try:
+            return _json(await self._answer(params, self._moment(request, now_us)), headers=headers)
+        except ApiError as wrong:
+            return _json({"code": wrong.code, "msg": str(wrong)}, 400, headers)
 
-    def _parse(self, request: Request) -> Params:
-        endpoint = self._endpoint
-        sent = request.query_params.multi_items()
-        return Params(self._exchange.market, self._board, sent, endpoint.known, endpoint.mandatory)
+    def _parse(self, request: Request) -> Params | ApiError:
+        """Read the parameters; what is wrong with them is told after the request has been weighed."""
+        endpoint, sent = self._endpoint, request.query_params.multi_items()
+        try:
+            return Params(self._exchange.market, self._board, sent, endpoint.known, endpoint.mandatory)
+        except ApiError as wrong:
+            return wrong
 
-    async def _answer(self, params: Params, at: Moment) -> Any:
-        self._exchange.counted["rest.200"] += 1
+    async def _answer(self, params: Params | ApiError, at: Moment) -> Any:
+        if isinstance(params, ApiError):
+            raise params
         if self._endpoint.slow:
             return await asyncio.to_thread(self._endpoint.answer, params, at)
         return self._endpoint.answer(params, at)
@@ -179,7 +176,8 @@ class _Handler:
             if standing.concerns_board(self._board) and standing.strikes():
                 standing.hits["requests"] += 1
                 fault = standing.fault
-                return Verdict(fault.status, 0, fault.retry_after, self._exchange.clock() // 1000)
+                back_ms = self._exchange.clock() // 1000 + fault.retry_after * 1000
+                return Verdict(fault.status, 0, fault.retry_after, back_ms)
         return None
 
     def _weight_headers(self, verdict: Verdict) -> dict[str, str]:
@@ -210,7 +208,7 @@ def _json(said: Any, status: int = 200, headers: dict[str, str] | None = None) -
 def _own_routes(exchange: Exchange) -> list[Route]:
     async def faults(request: Request) -> Response:
         if request.method == "DELETE":
-            exchange.faults.clear()
+            exchange.clear_faults()
         elif request.method == "POST":
             try:
                 return _json(exchange.inject(parse_fault(await request.body())).described())

@@ -40,6 +40,10 @@ class Timed:
     def say(self, stream: Stream, now_us: int) -> None:
         raise NotImplementedError
 
+    def visible_us(self, one: Instrument, now_us: int) -> int:
+        """Say up to when an instrument's trades are published."""
+        return self._stage.faults.visible_us(one, now_us)
+
     def next_tick(self, now_us: int) -> int:
         return ((now_us - self._phase_us) // self._period_us + 1) * self._period_us + self._phase_us
 
@@ -57,7 +61,7 @@ class MiniTicker(Timed):
         super().start(now_us)
 
     def say(self, stream: Stream, now_us: int) -> None:
-        day = self._history.day(self._stage.faults.visible_us(self._one, now_us))
+        day = self._history.day(self.visible_us(self._one, now_us))
         write = partial(messages.mini_ticker, self._one, day, now_us)
         self._stage.delivery.say(stream, write, now_us)
 
@@ -76,7 +80,7 @@ class MiniTickers(Timed):
         super().start(now_us)
 
     def say(self, stream: Stream, now_us: int) -> None:
-        days = [(one, self._stage.history(one).day(now_us)) for one in self._ones]
+        days = [(one, self._stage.history(one).day(self.visible_us(one, now_us))) for one in self._ones]
 
         def write(unit_us: int) -> str:
             return f"[{','.join(messages.mini_ticker(one, day, now_us, unit_us) for one, day in days)}]"
@@ -95,12 +99,13 @@ class Kline(Timed):
         self._open = 0
 
     def start(self, now_us: int) -> None:
-        self._open = open_of(self._interval, now_us // MINUTE_US)
-        self._history.running(self._interval, now_us)
+        visible_us = self.visible_us(self._one, now_us)
+        self._open = open_of(self._interval, visible_us // MINUTE_US)
+        self._history.running(self._interval, visible_us)
         super().start(now_us)
 
     def say(self, stream: Stream, now_us: int) -> None:
-        visible_us = self._stage.faults.visible_us(self._one, now_us)
+        visible_us = self.visible_us(self._one, now_us)
         current = open_of(self._interval, visible_us // MINUTE_US)
         while self._open < current:
             self._open = next_open(self._interval, self._open)
@@ -127,7 +132,7 @@ class PartialDepth(Timed):
         self._previous = 0
 
     def say(self, stream: Stream, now_us: int) -> None:
-        visible_us = self._stage.faults.visible_us(self._one, now_us)
+        visible_us = self.visible_us(self._one, now_us)
         book = book_at(self._stage.market, self._one, visible_us, self._levels)
         write = partial(messages.partial_depth, self._one, book, self._previous, now_us)
         self._previous = book.update_id
@@ -144,12 +149,12 @@ class DiffDepth(Timed):
         self._previous = 0
 
     def start(self, now_us: int) -> None:
-        self._seen_us = now_us
-        self._previous = int(self._stage.market.top(self._one, now_us).update_id[0])
+        self._seen_us = self.visible_us(self._one, now_us)
+        self._previous = int(self._stage.market.top(self._one, self._seen_us).update_id[0])
         super().start(now_us)
 
     def say(self, stream: Stream, now_us: int) -> None:
-        visible_us = self._stage.faults.visible_us(self._one, now_us)
+        visible_us = self.visible_us(self._one, now_us)
         book = changes(self._stage.market, self._one, self._seen_us, visible_us)
         if book is not None:
             write = partial(messages.diff_depth, self._one, book, self._previous, now_us)

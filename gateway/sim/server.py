@@ -75,7 +75,8 @@ class SimulatedExchange:
             for fault in self._options.faults:
                 self.exchange.inject(fault)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            for work in (self._play(), self.exchange.broadcast.start_sources(now_us)):
+            broadcast = self.exchange.broadcast
+            for work in (self._play(), broadcast.start_sources(now_us), broadcast.make_minutes(now_us)):
                 stack.callback(tasks.create_task(work).cancel)
             self.port = await stack.enter_async_context(self._serving())
             self.url = f"http://{self._options.host}:{self.port}"
@@ -134,13 +135,13 @@ class SimulatedExchange:
 def _market_options(options: SimOptions, now_ms: int) -> MarketOptions:
     """Settle the genesis. Raises OtherMarket if the folder remembers another market."""
     asked = {"seed": options.seed, "rate": options.rate, "quotes_per_trade": options.quotes_per_trade}
-    # By default a minute ago, on the minute: the first tickers need no thick history.
+    # The minute of the first start: were it midnight, a late start would have hours to make up for.
     genesis_ms = options.genesis_ms if options.genesis_ms is not None else now_ms // 60_000 * 60_000
     if options.data is not None:
         memory = options.data / MEMORY
         if memory.exists():
-            remembered = json.loads(memory.read_text())
-            known_ms = remembered.pop("genesis_ms")
+            remembered = _remembered(memory)
+            known_ms = remembered.pop("genesis_ms", genesis_ms)
             genesis_ms = known_ms if options.genesis_ms is None else options.genesis_ms
             if remembered != asked:
                 raise OtherMarket(f"{memory} is of {remembered}, not of {asked}: use that, or another folder")
@@ -155,19 +156,8 @@ def _market_options(options: SimOptions, now_ms: int) -> MarketOptions:
     )
 
 
-async def _main(argv: list[str]) -> None:
-    said = dict(zip(argv[::2], argv[1::2], strict=True))
-    options = SimOptions(
-        port=int(said.get("--port", 0)),
-        symbols=int(said.get("--symbols", 20)),
-        rate=float(said.get("--rate", 10)),
-    )
-    async with SimulatedExchange(options) as sim:
-        print(f"simulated exchange at {sim.url}", flush=True)  # noqa: T201  # a stand-in for `tickgate sim`
-        await sim.serve()
-
-
-if __name__ == "__main__":
-    import sys
-
-    asyncio.run(_main(sys.argv[1:]))
+def _remembered(memory: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(memory.read_text()))
+    except (ValueError, TypeError) as error:
+        raise OtherMarket(f"{memory} cannot be read: {error}") from None

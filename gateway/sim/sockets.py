@@ -65,7 +65,7 @@ class SimSocket(Connection):
 
     def on_text(self, text: bytes) -> None:
         self._count("messages")
-        if not self.is_open or self.close_code is not None:
+        if not self._may_speak:
             return
         try:
             answer = self._answer(text)
@@ -92,6 +92,11 @@ class SimSocket(Connection):
 
     # What the exchange does to it
 
+    @property
+    def _may_speak(self) -> bool:
+        """Whether the connection is neither closed nor closing, by whomever."""
+        return self.is_open and self.close_code is None and not self.transport.is_closing()
+
     def delay(self, frame: bytes, due_us: int) -> None:
         self._late.append((due_us, frame))
         self._late_bytes += len(frame)
@@ -112,7 +117,7 @@ class SimSocket(Connection):
             self.pending.append(frame)
         if not self._late:
             self._exchange.late.discard(self)
-        if self.is_open and self.close_code is None and self.pending:
+        if self._may_speak and self.pending:
             self.transport.write(b"".join(self.pending))
         self.pending.clear()
         waiting = self.transport.get_write_buffer_size() + self._late_bytes
@@ -120,11 +125,22 @@ class SimSocket(Connection):
             self._exchange.counted["violation.slow"] += 1
             self.abort()
 
+    def release(self, now_us: int) -> None:
+        """Write what faults have held back."""
+        self.pending += [frame for _, frame in self._late]
+        self.pending += self.held.values()
+        self._late.clear()
+        self._late_bytes = 0
+        self.held.clear()
+        self.flush(now_us)
+
     def care(self, now_us: int) -> None:
         """Ping at the exchange's rhythm; end what does not answer or is too old."""
+        if not self._may_speak:
+            return
         limits = self._exchange.limits
         if now_us - self.opened_us >= limits.life_s * 1e6:
-            self.retire(POLICY_VIOLATION, "24 hours are over")
+            self.close(POLICY_VIOLATION, "24 hours are over")
         elif self._unanswered_us and now_us - self._unanswered_us >= limits.pong_s(self.board) * 1e6:
             self._violate("pong", "pong timeout")
         elif now_us - self._pinged_us >= limits.ping_s(self.board) * 1e6:
@@ -132,11 +148,8 @@ class SimSocket(Connection):
             self._unanswered_us = self._unanswered_us or now_us
             self.ping(str(now_us).encode())
 
-    def retire(self, code: int, reason: str) -> None:
-        self.close(code, reason)
-
     def say_shutdown(self, now_us: int) -> None:
-        if self.board is Board.SPOT:  # the futures have no such message
+        if self.board is Board.SPOT and self._may_speak:  # the futures have no such message
             said = server_shutdown(now_us, self.manner.unit_us)
             self.send_text((combined("!serverShutdown", said) if self.manner.combined else said).encode())
 
@@ -159,7 +172,7 @@ class SimSocket(Connection):
             case _:
                 check_property(params, 2)
                 self._set_combined(params[1])
-        if self.close_code is not None:
+        if not self._may_speak:
             return None  # closed meanwhile, for too many streams
         return {"result": result, "id": request["id"]}
 
@@ -201,10 +214,10 @@ class SimSocket(Connection):
 
     def _count(self, what: str) -> None:
         self._exchange.counted[f"control.{what}"] += 1
-        if self.is_open and self._messages.exceeded_by(self._exchange.clock()):
+        if self._messages.exceeded_by(self._exchange.clock()):
             self._violate("messages", "too many messages")
 
     def _violate(self, what: str, reason: str) -> None:
-        if self.close_code is None:
+        if self._may_speak:
             self._exchange.counted[f"violation.{what}"] += 1
             self.close(POLICY_VIOLATION, reason)

@@ -34,6 +34,7 @@ class Listener(Protocol):
     """By stream: the frame that waits for its successor, while messages are reordered."""
 
     def delay(self, frame: bytes, due_us: int) -> None: ...
+    def flush(self, now_us: int) -> None: ...
 
 
 class Stream:

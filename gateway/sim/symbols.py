@@ -16,6 +16,8 @@ from gateway.sim.noise import key_of, unit
 PERPETUAL_END_MS: Final = 4_133_404_800_000
 """What Binance writes as the delivery date of a contract that never delivers."""
 WIRE_DECIMALS: Final = 8
+CHEAPEST_COINM: Final = 0.01
+"""Binance lists nothing cheaper on COIN-M; and base amounts of 10^-8 would outgrow 64 bits."""
 GENERATED_SEED: Final = key_of("generated symbols")
 
 
@@ -88,7 +90,7 @@ _COINS: Final = (
     ("SOL", 180.0, 0.5),
     ("BNB", 900.0, 0.3),
     ("XRP", 2.5, 0.4),
-    ("DOGE", 0.2, 0.2),
+    ("DOGE", 0.2, 0.1),
     ("ADA", 0.65, 0.1),
     ("币安人生", 0.15, 0.05),
     ("TRX", 0.3, 0.08),
@@ -108,12 +110,12 @@ _COINS: Final = (
 
 def list_instruments(count: int, genesis_ms: int) -> list[Instrument]:
     """List `count` instruments on each board."""
-    coins = [*_COINS, *(_generated(number) for number in range(len(_COINS) + 1, count + 1))][:count]
+    coins = [*_COINS, *(_generated(number) for number in range(len(_COINS) + 1, count + 5))]
     delivery = _quarter_end(datetime.fromtimestamp(genesis_ms / 1000, UTC) + timedelta(days=10))
-    listed = [_spot(*coin) for coin in coins] + [_usdm(*coin) for coin in coins]
+    listed = [_spot(*coin) for coin in coins[:count]] + [_usdm(*coin) for coin in coins[:count]]
     coinm: list[Instrument] = []
     for coin in coins:
-        if coin[0].isascii():  # Binance lists no other on COIN-M
+        if coin[0].isascii() and coin[1] >= CHEAPEST_COINM:
             coinm.append(_coinm(*coin, delivery=None))
             if coin[0] in ("BTC", "ETH"):
                 coinm.append(_coinm(*coin, delivery=delivery))
@@ -132,6 +134,10 @@ def _magnitude(price: float) -> int:
 def _tick_decimals(price: float) -> int:
     """Four to five significant digits and never less than cents, as Binance's spot has."""
     return min(max(4 - _magnitude(price), 2), 8)
+
+
+def _futures_tick_decimals(price: float) -> int:
+    return _tick_decimals(price) - (price >= 1)
 
 
 def _lot_decimals(price: float) -> int:
@@ -171,7 +177,7 @@ def _usdm(base: str, price: float, millions: float) -> Instrument:
         contract_size=1,
         price=price * 1.0004,
         turnover=millions * 4e6,
-        tick_decimals=_tick_decimals(price) - 1,
+        tick_decimals=_futures_tick_decimals(price),
         price_digits=_tick_decimals(price),
         lot_decimals=digits,
         quantity_digits=digits,
@@ -179,7 +185,7 @@ def _usdm(base: str, price: float, millions: float) -> Instrument:
 
 
 def _coinm(base: str, price: float, millions: float, delivery: datetime | None) -> Instrument:
-    digits = _tick_decimals(price) - 1
+    digits = _futures_tick_decimals(price)
     return Instrument(
         board=Board.COINM,
         symbol=f"{base}USD_PERP" if delivery is None else f"{base}USD_{delivery:%y%m%d}",

@@ -28,6 +28,8 @@ def _kline_range(params: Params, now_us: int, interval: str, limit: int) -> tupl
     start_us, end_us = params.time_us("startTime"), params.time_us("endTime")
     if start_us is not None and end_us is not None and start_us > end_us:
         raise ApiError(-1023, "Start time is greater than end time.")
+    if start_us is not None and start_us > now_us:
+        return LISTED_MINUTE, 0
     last = open_of(interval, min(now_us if end_us is None else end_us, now_us) // MINUTE_US)
     earliest = open_of(interval, LISTED_MINUTE)
     if start_us is not None:

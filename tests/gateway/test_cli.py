@@ -12,7 +12,7 @@ COMMANDS = sorted(main.commands)
 
 
 @pytest.fixture
-def tickgate(monkeypatch: pytest.MonkeyPatch):
+def tickgate(monkeypatch: pytest.MonkeyPatch, logs_put_back: None):
     """Run a command in an environment that holds nothing of ours."""
 
     def run(*arguments: str, **environ: str) -> Result:
@@ -84,9 +84,12 @@ def test_a_shard_that_cannot_be_is_refused(tickgate, shard):
     assert tickgate("feed", "--shard", shard).exit_code == 2
 
 
-def test_a_taken_port_is_one_line_and_exit_code_1(tickgate):
+@pytest.mark.parametrize("command", ["sim", "gateway", "demo", "up"])
+def test_a_taken_port_is_one_line_and_exit_code_1(tickgate, tmp_path, command):
+    folder = [] if command == "gateway" else ["--data", str(tmp_path)]
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        result = tickgate("sim", "--port", str(taken.getsockname()[1]))
+        port = str(taken.getsockname()[1])
+        result = tickgate(command, "--port", port, *folder, NATS_URL="nats://127.0.0.1:1")
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: cannot listen on 127.0.0.1 port")
     assert len(result.stderr.splitlines()) == 1

@@ -85,13 +85,13 @@ def test_a_folder_that_cannot_be_made_is_said_to_be_so(tmp_path):
 
 def test_the_welcome_says_simulated_only_when_it_is():
     settings = at_simulated_exchange(Settings(), 81)
-    assert "SIMULATED" in format_welcome(settings, "h:1", simulated=True)
-    assert "SIMULATED" not in format_welcome(settings, "h:1", simulated=False)
+    assert "SIMULATED" in format_welcome(settings, "h:1", "tickgate", simulated=True)
+    assert "SIMULATED" not in format_welcome(settings, "h:1", "tickgate", simulated=False)
 
 
 def test_the_welcome_shows_no_password():
     settings = changed(Settings(), {"messaging.nats.url": "nats://me:swordfish@host:1"})
-    assert "swordfish" not in format_welcome(settings, "h:1", simulated=False)
+    assert "swordfish" not in format_welcome(settings, "h:1", "tickgate", simulated=False)
 
 
 # As processes

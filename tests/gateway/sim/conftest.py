@@ -63,6 +63,11 @@ class Desk:
         ) as connection:
             yield Ear(connection)
 
+    async def listen_elsewhere(self, count: int) -> None:
+        """Let time pass: as much as another symbol needs for so many trades."""
+        async with self.listen("/ws/ethusdt@aggTrade") as other:
+            await other.hear_some(count)
+
     async def get(self, path: str, **params: Any) -> Any:
         answer = await self.http.get(path, params=params)
         assert answer.status_code == 200, answer.text

@@ -97,6 +97,17 @@ async def test_neighbours_change_places(exchange):
     assert sorted(numbers)[:-2] == list(range(min(numbers), min(numbers) + len(numbers) - 2))
 
 
+async def test_what_was_held_back_comes_when_a_fault_ends(exchange):
+    async with exchange() as desk, desk.listen("/ws/btcusdt@aggTrade") as ear:
+        for kind in ("reorder", "slow"):
+            first = (await ear.hear())["a"]
+            await inject(desk, kind)
+            await desk.listen_elsewhere(30)
+            await desk.http.delete("/sim/faults")
+            heard = ids(await ear.hear_some(100))
+            assert sorted(heard) == list(range(first + 1, first + 101))
+
+
 async def test_messages_are_malformed_in_two_ways(exchange):
     async with exchange() as desk:
         await inject(desk, "malformed")
@@ -166,10 +177,12 @@ async def test_a_halt_keeps_trades_back_and_loses_none(exchange):
     async with exchange() as desk, desk.listen("/ws/btcusdt@aggTrade") as ear:
         last = (await ear.hear_some(5))[-1]["a"]
         await inject(desk, "halt", symbols=["BTCUSDT"])
-        async with desk.listen("/ws/ethusdt@aggTrade") as other:
-            await other.hear_some(30)
+        await desk.listen_elsewhere(30)
         halted = await desk.get("/api/v3/aggTrades", symbol="BTCUSDT", limit=1)
-        await desk.http.delete("/sim/faults")
+        async with desk.listen("/ws/btcusdt@aggTrade") as late:
+            await desk.listen_elsewhere(10)
+            await desk.http.delete("/sim/faults")
+            assert (await late.hear())["a"] == halted[0]["a"] + 1
         heard = ids(await ear.hear_some(40))
     assert heard == list(range(last + 1, last + 41))
     assert last <= halted[0]["a"] < heard[30]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.sim.bars import worth
 from gateway.sim.market import LISTED_MINUTE, MINUTE_US, Market, MarketOptions, Trades
 from gateway.sim.messages import split
 from gateway.sim.symbols import Board, Instrument, decimal, list_instruments
@@ -156,6 +157,18 @@ def test_the_listing_names_a_symbol_beyond_ascii_and_a_delivery():
     assert "币安人生USDT" in by_board[Board.SPOT][:20]
     assert by_board[Board.COINM][1] == "BTCUSD_251226"
     assert len(set(by_board[Board.SPOT])) == 25
+
+
+def test_sums_of_a_month_fit_64_bits():
+    market = Market(MarketOptions(7, 1.0, GENESIS_MS, 60))
+    for one in market.instruments:
+        trades = market.trades(one, GENESIS_MINUTE - 1440, GENESIS_MINUTE)
+        exact = sum(
+            worth(one, price, lots)
+            for price, lots in zip(trades.price.tolist(), trades.quantity.tolist(), strict=True)
+        )
+        assert int(worth(one, trades.price, trades.quantity).sum()) == exact
+        assert 5 * 31 * exact < 2**63
 
 
 def test_spot_numbers_fit_eight_decimals():

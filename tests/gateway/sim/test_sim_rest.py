@@ -1,8 +1,24 @@
 """REST: Binance's shapes, its rules for parameters, its limits."""
 
-import pytest
+from functools import cache
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.sim.answers import Moment
+from gateway.sim.bars import INTERVALS, History
+from gateway.sim.faults import Faults
 from gateway.sim.limits import SimLimits
+from gateway.sim.market import Market, MarketOptions
+from gateway.sim.params import ApiError, Params
+from gateway.sim.rest import FUTURES, SPOT
+from gateway.sim.symbols import Board
+
+GENESIS_MS = 1_790_000_000_000
+MARKET = Market(MarketOptions(seed=7, rate=1.0, genesis_ms=GENESIS_MS, symbols=1))
+HISTORY = cache(lambda one: History(MARKET, one))
+NUMBERS = st.integers(0, 10**18) | st.integers(GENESIS_MS - 10**9, GENESIS_MS + 10**8) | st.integers(0, 2_000)
 
 SHAPES = {
     "/api/v3/aggTrades": {"a", "p", "q", "f", "l", "T", "m", "M"},
@@ -198,3 +214,22 @@ async def test_both_futures_markets_use_one_pool_of_weight(exchange):
         answer = await desk.http.get("/dapi/v1/aggTrades?symbol=BTCUSD_PERP&limit=1")
         assert answer.headers["x-mbx-used-weight-1m"] == "21"
         assert "x-mbx-used-weight" not in answer.headers
+
+
+@given(
+    board=st.sampled_from(list(Board)),
+    path=st.sampled_from(["aggTrades", "historicalTrades", "klines", "trades", "depth"]),
+    interval=st.sampled_from([*INTERVALS, "2m"]),
+    numbers=st.dictionaries(st.sampled_from(["fromId", "startTime", "endTime", "limit"]), NUMBERS),
+)
+@settings(max_examples=100, deadline=None)
+def test_no_numbers_break_an_answer(board, path, interval, numbers):
+    endpoint = (SPOT if board is Board.SPOT else FUTURES)[path]
+    said = {"symbol": symbol_of(f"/{board.value}"), "interval": interval, **numbers}
+    sent = [(name, str(value)) for name, value in said.items() if name in endpoint.known]
+    moment = Moment(MARKET, HISTORY, Faults(0), (GENESIS_MS + 90_000) * 1000, 1000, 6000)
+    try:
+        rows = endpoint.answer(Params(MARKET, board, sent, endpoint.known, endpoint.mandatory), moment)
+    except ApiError:
+        return
+    assert len(rows) <= 5000

@@ -37,6 +37,9 @@ async def test_a_folder_remembers_one_market_only(tmp_path):
     assert json.loads((tmp_path / "market.json").read_text())["seed"] == 7
     with pytest.raises(OtherMarket, match="rate"):
         SimulatedExchange(SimOptions(data=tmp_path, symbols=1, rate=11.0))
+    (tmp_path / "market.json").write_text("{")
+    with pytest.raises(OtherMarket, match="cannot be read"):
+        SimulatedExchange(SimOptions(data=tmp_path, symbols=1))
 
 
 async def test_several_exchanges_run_side_by_side(exchange):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 import websockets
@@ -12,6 +13,10 @@ from gateway.sim.requests import parse_door
 from gateway.sim.streams import Manner
 from gateway.sim.symbols import Board
 
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
 FIELDS = {
     ("/ws", "btcusdt@aggTrade"): "e E s a p q f l T m M",
     ("/ws", "btcusdt@trade"): "e E s t p q T m M",
@@ -162,9 +167,24 @@ async def test_market_streams_are_silent_behind_the_wrong_door(exchange, path):
         assert {message["e"] for message in await ear.hear_some(30)} == {"bookTicker"}
 
 
-async def test_a_futures_host_has_the_klines_of_the_other_market(exchange):
-    async with exchange() as desk, desk.listen("/fstream/market/ws/btcusd_perp@kline_1m") as ear:
-        assert (await ear.hear())["s"] == "BTCUSD_PERP"
+async def test_either_futures_host_has_the_klines_of_both_markets(exchange):
+    async with (
+        exchange() as desk,
+        desk.listen("/fstream/market/ws/btcusd_perp@kline_1m") as one,
+        desk.listen("/dstream/ws/btcusd_perp@kline_1m") as other,
+    ):
+        for ear in (one, other, one, other):
+            assert (await ear.hear())["s"] == "BTCUSD_PERP"
+
+
+async def test_two_names_of_one_stream_are_both_heard_in_full(exchange):
+    names = ("btcusdt@depth", "btcusdt@depth@250ms")
+    async with exchange() as desk, desk.listen(f"/fstream/public/stream?streams={'/'.join(names)}") as ear:
+        heard = await ear.hear_some(8)
+    for name in names:
+        events = [message["data"] for message in heard if message["stream"] == name]
+        assert len(events) >= 2
+        assert all(after["pu"] == before["u"] for before, after in pairwise(events))
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/fstream/other/ws", "/dstream/public/ws"])
@@ -216,16 +236,27 @@ async def test_who_answers_pings_stays_and_who_does_not_is_dropped(exchange):
     limits = SimLimits(spot_ping_s=0.1, spot_pong_s=0.3, spot_messages=100)
     async with exchange(limits=limits) as desk, desk.listen("/ws/btcusdt@aggTrade") as ear:
         reader, writer = await asyncio.open_connection("127.0.0.1", desk.sim.port)
-        writer.write(
-            b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-        )
+        writer.write(UPGRADE)
         async with asyncio.timeout(10):
             while b"\x88" not in await reader.read(1000):  # the first byte of a close frame
                 pass
         writer.close()
         assert (await desk.state())["counted"]["violation.pong"] == 1
         await ear.hear_some(5)
+
+
+async def test_who_does_not_finish_closing_disturbs_nobody(exchange):
+    limits = SimLimits(spot_ping_s=0.05, spot_messages=1)
+    async with exchange(limits=limits) as desk, desk.listen("/dstream/ws/btcusd_perp@aggTrade") as ear:
+        reader, writer = await asyncio.open_connection("127.0.0.1", desk.sim.port)
+        writer.write(UPGRADE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(2 * b"\x89\x80\0\0\0\0")  # two pings: one too many
+        async with asyncio.timeout(10):
+            while b"\x88" not in await reader.read(1000):  # the first byte of a close frame
+                pass
+        await ear.hear_some(60)  # in which time pings were due
+        writer.close()
 
 
 async def test_who_does_not_read_is_dropped(exchange):
