@@ -12,16 +12,16 @@ from typing import Any, Final
 import click
 import structlog
 
-from gateway import process
-from gateway.config import LINES, BadSettings, Settings, format_table, gather, load_settings
-from gateway.flags import Commands, config_option, environ, settings_options
+from gateway.config.flags import Commands, config_option, environ, settings_options
+from gateway.config.load import LINES, BadSettings, Settings, format_table, gather, load_settings
 from gateway.logs import start_logs
-from gateway.ports import find_free_port, reachable_host
-from gateway.process import Failure
+from gateway.processes import lifetime
+from gateway.processes.lifetime import Failure
+from gateway.processes.ports import find_free_port, reachable_host
 
 COLORS: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
 SUPERVISED: Final = click.option("--supervised", is_flag=True, hidden=True)
-"""Our stdin is a pipe from the supervisor: see `process.py`."""
+"""Our stdin is a pipe from the supervisor: see `lifetime.py`."""
 EXIT_CODES: Final = (
     "Exit codes: 0 stopped as asked (Ctrl-C, SIGTERM, SIGHUP), 1 failed, 2 wrong usage or settings. "
     "A second Ctrl-C ends a command at once."
@@ -259,7 +259,7 @@ def _start(
     """Run a role to its end, and end this process with its exit code."""
     start_logs(settings.log.level, settings.log.format, role)
     try:
-        process.run(run, supervised)
+        lifetime.run(run, supervised)
     except (Failure, BadSettings) as error:
         if not supervised:
             raise

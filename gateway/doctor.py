@@ -16,14 +16,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gateway.config import Settings
+from gateway.config.load import Settings
 from gateway.exchanges.errors import BadPayload
 from gateway.exchanges.venue import Venue
 from gateway.feeds.errors import VenueError
 from gateway.feeds.rest import Rest
 from gateway.feeds.socket import open_socket
 from gateway.natsd import NatsFailed, find_nats_server
-from gateway.ports import PortTaken, find_free_port
+from gateway.processes.ports import PortTaken, find_free_port
 from protocol.market import Ack, Shutdown
 
 ENOUGH_BYTES: Final = 1 << 30

@@ -20,7 +20,7 @@ from typing import Final, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from gateway.values import HIDDEN, show_value
+from gateway.config.values import HIDDEN, show_value
 
 BURST: Final = 10
 WINDOW_S: Final = 10.0

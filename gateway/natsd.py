@@ -6,7 +6,7 @@ the end of its life and goes into our log: warnings and errors as such, the rest
 With `NATS_URL` an outside cluster is used and none of this runs.
 
 nats-server does not watch its stdin; that it ends with a supervisor killed by SIGKILL is the
-kernel's doing and Linux only (`child.py`).
+kernel's doing and Linux only (`processes/child.py`).
 """
 
 import asyncio
@@ -24,8 +24,8 @@ from typing import Final
 
 import structlog
 
-from gateway.child import child_process, describe_exit
-from gateway.process import Failure
+from gateway.processes.child import child_process, describe_exit
+from gateway.processes.lifetime import Failure
 
 HOST: Final = "127.0.0.1"
 READY_TIMEOUT_S: Final = 30.0

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from gateway.natsd import nats_server
-from gateway.ports import find_free_port
+from gateway.processes.ports import find_free_port
 
 
 @pytest.fixture(scope="session")

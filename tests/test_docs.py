@@ -12,8 +12,8 @@ import click
 import pytest
 
 from gateway.cli import main
-from gateway.config import format_table
-from gateway.ports import find_free_port
+from gateway.config.load import format_table
+from gateway.processes.ports import find_free_port
 
 ROOT = Path(__file__).parent.parent
 SKIPPED = {".venv", ".tools", "node_modules", ".git", "data"}
@@ -42,8 +42,8 @@ def commands(program: str) -> list[str]:
 
 
 def test_every_setting_is_documented():
-    printed = (ROOT / "gateway" / "SETTINGS.md").read_text(encoding="utf-8")
-    assert printed == format_table(), "run: .venv/bin/tickgate config --table > gateway/SETTINGS.md"
+    printed = (ROOT / "gateway" / "config" / "SETTINGS.md").read_text(encoding="utf-8")
+    assert printed == format_table(), "run: .venv/bin/tickgate config --table > gateway/config/SETTINGS.md"
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -19,15 +19,15 @@ MAY_IMPORT = {
 ONLY_IN = {
     "nats": {"processors/bus.py"},
     "picows": {"gateway/feeds/socket.py"},
-    "yaml": {"gateway/config.py"},
-    "click": {"gateway/cli.py", "gateway/flags.py"},
+    "yaml": {"gateway/config/load.py"},
+    "click": {"gateway/cli.py", "gateway/config/flags.py"},
     "numpy": {"protocol", "indicators", "processors", "gateway/sim", "gateway/ws", "clients", "bench"},
     "httpx": {"gateway/feeds", "gateway/roles/supervisor.py", "bench"},
     "gateway.sim": {"gateway/sim", "gateway/roles/simulator.py"},
     "gateway.cli": set(),
     "gateway.roles": {"gateway/roles", "gateway/cli.py"},
     "gateway.api": {"gateway/api", "gateway/roles"},
-    "gateway.feeds": {"gateway/feeds", "gateway/roles", "gateway/doctor.py", "gateway/keeper.py"},
+    "gateway.feeds": {"gateway/feeds", "gateway/roles", "gateway/doctor.py", "gateway/processes/keeper.py"},
     "clients": {"clients", "gateway/cli.py", "gateway/api/app.py", "bench"},
     "bench": {"bench", "gateway/cli.py"},
 }
@@ -38,7 +38,7 @@ INSIDE = {
 }
 """Folder -> what of the gateway it may import."""
 NEVER_AWAITS = ("protocol", "indicators", "gateway/exchanges", "gateway/feeds/gaps.py")
-ENVIRONMENT = {"gateway/flags.py", "bench/pipeline.py"}
+ENVIRONMENT = {"gateway/config/flags.py", "bench/pipeline.py"}
 """Who may look at os.environ: the command line, and the bench that starts one."""
 
 FILES = sorted(
@@ -97,19 +97,19 @@ def test_a_file_stays_in_its_layer(file):
         ("protocol/frames.py", "from gateway import config"),
         ("protocol/frames.py", "import processors.bus"),
         ("indicators/averages.py", "import protocol"),
-        ("clients/stream.py", "from gateway.config import Settings"),
+        ("clients/stream.py", "from gateway.config.load import Settings"),
         ("gateway/ws/fanout.py", "import nats"),
         ("gateway/ws/fanout.py", "from nats.aio.client import Client"),
         ("gateway/feeds/pool.py", "import picows"),
         ("gateway/exchanges/binance.py", "from gateway.feeds import pool"),
         ("gateway/exchanges/binance.py", "async def run(): ..."),
-        ("gateway/feeds/hub.py", "from gateway.config import Settings"),
+        ("gateway/feeds/hub.py", "from gateway.config.load import Settings"),
         ("gateway/api/app.py", "from gateway.roles.server import run"),
         ("gateway/ws/fanout.py", "from gateway import roles"),
         ("gateway/ws/fanout.py", "from gateway.sim.market import Market"),
         ("gateway/natsd.py", "import os\nos.environ['A']"),
         ("gateway/natsd.py", "import os\nos.getenv('A')"),
-        ("gateway/config.py", "def later():\n    from gateway.cli import main"),
+        ("gateway/config/load.py", "def later():\n    from gateway.cli import main"),
     ],
 )
 def test_a_violation_is_seen(file, source):

@@ -1,6 +1,6 @@
 """Where the bus is, read from the settings."""
 
-from gateway.config import Settings
+from gateway.config.load import Settings
 from processors.bus import BusAddress
 
 

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 import structlog
 
-from gateway.config import Settings
+from gateway.config.load import Settings
 from gateway.exchanges.venue import VENUES, Venue
 from gateway.feeds.pool import ConnectionPool
 from gateway.feeds.rest import Rest, VenueError

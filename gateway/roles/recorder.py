@@ -8,7 +8,7 @@ import asyncio
 
 import structlog
 
-from gateway.config import Settings
+from gateway.config.load import Settings
 
 log = structlog.get_logger()
 

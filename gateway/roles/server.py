@@ -16,7 +16,7 @@ import uvicorn
 
 from gateway.api.app import build_app
 from gateway.api.services import endpoints
-from gateway.config import Settings
+from gateway.config.load import Settings
 from gateway.registry import Registry
 from gateway.roles.address import bus_address
 from gateway.wire import WireReader

@@ -8,8 +8,8 @@ from typing import Any
 
 import structlog
 
-from gateway.config import BadSettings, Settings
-from gateway.ports import find_free_port
+from gateway.config.load import BadSettings, Settings
+from gateway.processes.ports import find_free_port
 from gateway.sim.faults import BadFault, Fault, parse_fault
 from gateway.sim.server import OtherMarket, SimOptions, SimulatedExchange
 

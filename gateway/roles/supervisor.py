@@ -1,7 +1,7 @@
 """The supervisor: everything that one machine needs, as child processes of one command.
 
 nats-server (unless `NATS_URL` names a cluster), the simulated exchange in a demo, the
-recorder, the feed workers, the gateways. How they are kept running is `keeper.py`. Our own
+recorder, the feed workers, the gateways. How they are kept running is `processes/keeper.py`. Our own
 children log to the stderr they inherit, each line with its role; nats-server's log is read
 and passed on. One data folder has one supervisor, one port one set of gateways.
 """
@@ -22,13 +22,13 @@ from typing import Any, Final
 import httpx
 import structlog
 
-from gateway.child import child_process, describe_exit
-from gateway.config import Settings, changed, environment_of
-from gateway.keeper import ChildFailed, Role, keep_running
+from gateway.config.load import Settings, changed, environment_of
+from gateway.config.values import show_value
 from gateway.natsd import nats_server
-from gateway.ports import find_free_port, reachable_host, reserved_port
-from gateway.process import Failure
-from gateway.values import show_value
+from gateway.processes.child import child_process, describe_exit
+from gateway.processes.keeper import ChildFailed, Role, keep_running
+from gateway.processes.lifetime import Failure
+from gateway.processes.ports import find_free_port, reachable_host, reserved_port
 
 MAX_WORKERS: Final = 4
 SLOW_START_S: Final = 30.0

@@ -86,11 +86,8 @@ def agg_trades(params: Params, at: Moment) -> Any:
 
 def _agg_range(params: Params, at: Moment, one: Instrument, limit: int) -> tuple[int, int]:
     """Choose the ids: by fromId, by times, or the newest."""
-    from_id, start_us, end_us = (
-        params.number("fromId"),
-        params.time_us("startTime"),
-        params.time_us("endTime"),
-    )
+    from_id = params.number("fromId")
+    start_us, end_us = params.time_us("startTime"), params.time_us("endTime", within_us=999)
     stop = at.newest_id(one) + 1
     oldest = 1 if params.board is Board.SPOT else at.market.id_at(one, at.now_us - REACH_US[params.board])
     if from_id is not None:
@@ -101,7 +98,7 @@ def _agg_range(params: Params, at: Moment, one: Instrument, limit: int) -> tuple
     if start_us is not None and end_us is not None:
         _check_span(params.board, start_us, end_us)
     if end_us is not None and end_us < at.now_us:
-        stop = min(stop, at.market.id_at(one, end_us + 1000))  # endTime is a millisecond, included
+        stop = min(stop, at.market.id_at(one, end_us + 1))  # endTime is included
     if start_us is None:
         return max(stop - limit, oldest), stop
     first = max(at.market.id_at(one, min(start_us, at.now_us + 1)), oldest)
@@ -111,7 +108,7 @@ def _agg_range(params: Params, at: Moment, one: Instrument, limit: int) -> tuple
 def _check_span(board: Board, start_us: int, end_us: int) -> None:
     if start_us > end_us:
         raise ApiError(-1023, "Start time is greater than end time.")
-    if board is not Board.SPOT and end_us - start_us > HOUR_US:
+    if board is not Board.SPOT and end_us - start_us >= HOUR_US + 1000:
         raise ApiError(-1127, "More than 1 hours between startTime and endTime.")
 
 

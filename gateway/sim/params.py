@@ -70,12 +70,15 @@ class Params:
         value = self._values.get(name)
         return None if value is None else int(value)
 
-    def time_us(self, name: str) -> int | None:
-        """Return a time in microseconds, whichever of the two units it came in."""
+    def time_us(self, name: str, within_us: int = 0) -> int | None:
+        """Return a time in microseconds, whichever of the two units it came in.
+
+        A millisecond is long: `within_us` says which of its microseconds is meant.
+        """
         value = self.number(name)
         if value is None or (self.board is Board.SPOT and value >= _MICROSECONDS_FROM):
             return value
-        return value * 1000
+        return value * 1000 + within_us
 
     def limit(self, default: int, most: int, clamp: bool = False) -> int:
         value = self.number("limit")

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from bench.machine import Process, tree
-from gateway.ports import find_free_port
+from gateway.processes.ports import find_free_port
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Demo:
 async def until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 30.0) -> None:
     """Look at other processes again and again until something about them is true: they send no event."""
     async with asyncio.timeout(timeout_s):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110  # what we look at has no event
             await asyncio.sleep(0.05)
 
 

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
-from gateway.config import LINES
+from gateway.config.load import LINES
 
 COMMANDS = sorted(main.commands)
 
@@ -16,7 +16,7 @@ def tickgate(monkeypatch: pytest.MonkeyPatch, logs_put_back: None):
     """Run a command in an environment that holds nothing of ours."""
 
     def run(*arguments: str, **environ: str) -> Result:
-        monkeypatch.setattr("gateway.flags.environ", environ)
+        monkeypatch.setattr("gateway.config.flags.environ", environ)
         monkeypatch.setattr("gateway.cli.environ", environ)
         return CliRunner().invoke(main, arguments, catch_exceptions=False)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway import doctor
-from gateway.config import Settings, changed
+from gateway.config.load import Settings, changed
 from gateway.doctor import (
     Verdict,
     check_folder,
@@ -21,7 +21,7 @@ from gateway.doctor import (
     one_kind_per_address,
 )
 from gateway.exchanges.venue import VENUES, Venue
-from gateway.ports import find_free_port
+from gateway.processes.ports import find_free_port
 from gateway.sim.faults import Fault, FaultKind
 from gateway.sim.server import SimOptions, SimulatedExchange
 

@@ -5,7 +5,7 @@ import signal
 import socket
 
 from gateway.natsd import NatsFailed, find_nats_server, format_config, nats_server
-from gateway.ports import find_free_port
+from gateway.processes.ports import find_free_port
 from gateway.registry import Registry
 from processors.bus import BusAddress, connect
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.config import BadSettings
+from gateway.config.load import BadSettings
 from gateway.roles.simulator import parse_fault_flag
 from gateway.sim.faults import Fault, FaultKind
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Settings, changed, load_settings
-from gateway.keeper import by_tier
+from gateway.config.load import Settings, changed, load_settings
+from gateway.processes.keeper import by_tier
 from gateway.roles.supervisor import (
     FolderUnusable,
     at_simulated_exchange,

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from gateway.ports import PortTaken, find_free_port, reachable_host, reserved_port
+from gateway.processes.ports import PortTaken, find_free_port, reachable_host, reserved_port
 
 HOST = "127.0.0.1"
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import click
 
-from gateway.config import LINES, BadSettings, gather, load_settings
-from gateway.process import Failure
+from gateway.config.load import LINES, BadSettings, gather, load_settings
+from gateway.processes.lifetime import Failure
 
 environ: Final[Mapping[str, str]] = os.environ
 """The one place that looks at the environment; everybody else is handed what it says."""

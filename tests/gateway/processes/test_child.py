@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from gateway.child import child_process, describe_exit
+from gateway.processes.child import child_process, describe_exit
 
 STUBBORN = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 SAYS_UP = "print('up', file=sys.stderr, flush=True)"
@@ -93,7 +93,7 @@ async def test_a_child_that_has_ended_is_left_alone():
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's word for it is Linux's")
 async def test_the_kernel_tells_a_child_when_its_supervisor_is_killed():
     source = (
-        "import asyncio, os, sys\nfrom gateway.child import child_process\n"
+        "import asyncio, os, sys\nfrom gateway.processes.child import child_process\n"
         "async def main():\n"
         "    async with child_process('c', ['sleep', '60'], os.environ, dies_with_us=True) as child:\n"
         "        print(child.pid, flush=True)\n"

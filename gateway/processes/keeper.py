@@ -24,9 +24,9 @@ from typing import Any, Final
 
 import structlog
 
-from gateway.child import describe_exit, wake
 from gateway.feeds.backoff import Backoff
-from gateway.process import Failure
+from gateway.processes.child import describe_exit, wake
+from gateway.processes.lifetime import Failure
 
 WELL_S: Final = 30.0
 FIRST_RESTART_MS: Final = 200

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from gateway import keeper
-from gateway.child import child_process
-from gateway.keeper import ChildFailed, Role, by_tier, keep_running
-from gateway.process import Failure
+from gateway.processes import keeper
+from gateway.processes.child import child_process
+from gateway.processes.keeper import ChildFailed, Role, by_tier, keep_running
+from gateway.processes.lifetime import Failure
 
 
 class Stage:

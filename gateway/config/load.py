@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 import yaml
 from pydantic import SecretStr, ValidationError
 
-from gateway.settings import Line, Settings, table
-from gateway.values import HIDDEN, format_value
+from gateway.config.settings import Line, Settings, table
+from gateway.config.values import HIDDEN, format_value
 
 __all__ = [
     "BadSettings",

@@ -5,7 +5,7 @@ import errno
 import socket
 from collections.abc import Iterator
 
-from gateway.process import Failure
+from gateway.processes.lifetime import Failure
 
 
 class PortTaken(Failure):

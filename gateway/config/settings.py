@@ -3,7 +3,7 @@
 A setting is one line below: its name, its type, its environment name, its default, what it
 is for, its flag if it has one. Its dotted name is its place in the YAML file: `server.port`
 is `port:` under `server:`. A name that ends in `_s` here is a duration, written without the
-ending there: `read_timeout: 15s`. `config.py` reads the three sources; `SETTINGS.md` is
+ending there: `read_timeout: 15s`. `load.py` reads the three sources; `SETTINGS.md` is
 this table in print.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gateway.values import (
+from gateway.config.values import (
     Amount,
     Count,
     ExistingFile,

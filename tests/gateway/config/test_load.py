@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import LINES, BadSettings, Settings, changed, environment_of, gather, load_settings
-from gateway.values import format_value, parse_duration_s
+from gateway.config.load import LINES, BadSettings, Settings, changed, environment_of, gather, load_settings
+from gateway.config.values import format_value, parse_duration_s
 
 SEED_ENVIRONMENT = {
     "SERVER_HOST": "0.0.0.0",

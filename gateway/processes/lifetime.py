@@ -3,7 +3,7 @@
 The rules of this file:
 
 - SIGTERM, SIGINT (Ctrl-C) and SIGHUP ask for a stop: the stop event is set, the process ends
-  its work in order and exits with 0. A second one ends it at once, by the signal itself.
+  its work in order and exits with 0. A second one, later than `DOUBLED_S`, ends it at once.
 - Exit codes: 0 it stopped because it was asked to, 1 it failed, 2 it was used or configured
   wrongly.
 - A supervised process has a pipe from its supervisor as stdin. When the supervisor is gone,
@@ -23,6 +23,8 @@ import uvloop
 
 GRACE_S: Final = 10.0
 """How long an abandoned process may take to stop: longer than any of its own timeouts together."""
+DOUBLED_S: Final = 0.5
+"""Two signals closer than this are one wish: `timeout` and `uv run` send theirs twice."""
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -59,8 +61,13 @@ async def _main_with_signals(
     loop = asyncio.get_running_loop()
 
     def on_signal() -> None:
+        if stop.is_set():
+            return
         asked.set()
         stop.set()
+        loop.call_later(DOUBLED_S, lose_patience)
+
+    def lose_patience() -> None:
         for number in handled:
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)

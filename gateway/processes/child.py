@@ -5,7 +5,7 @@ The rules of this file:
 - A child has a process group of its own: the terminal's Ctrl-C reaches only the supervisor,
   and killing the group takes the child's own children along.
 - Its stdin is a pipe whose other end we hold and never write to: when we are gone, it ends
-  (`process.py` is the reader). A program that does not read its stdin is told by the
+  (`lifetime.py` is the reader). A program that does not read its stdin is told by the
   kernel instead (`dies_with_us`, Linux only: elsewhere it outlives a supervisor killed by
   SIGKILL, and has to be ended by hand).
 - Stopping is SIGTERM, with SIGCONT in case it was halted, a wait, then SIGKILL.

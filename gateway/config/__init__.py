@@ -1,0 +1,1 @@
+"""What can be set, where its value comes from, and the flags that set it. May import protocol only."""
