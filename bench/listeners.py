@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import random
+import resource
 import sys
 import time
 from dataclasses import dataclass, field
@@ -143,6 +144,8 @@ async def listen(order: dict[str, Any]) -> None:
     """Connect, say ready, measure from `start` to `stop`, and print what was seen."""
     loop = asyncio.get_running_loop()
     tally = Tally()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     lists = watchlists(order["symbols"], order["clients"], order["watchlist"], order["distinct"])
     for first in range(0, len(lists), BATCH):
         made = [Listener(order["host"], wanted, tally) for wanted in lists[first : first + BATCH]]

@@ -17,6 +17,13 @@ async def test_the_pipeline_bench_measures_every_hop_and_every_process():
     assert "send to decode" in format_table(result)
 
 
+async def test_one_gateway_holds_2000_clients():
+    params = Params(symbols=10, rate=1, clients=2_000, watchlist=3, distinct=50, seconds=1, workers=1)
+    results = (await run(params))["results"]
+    assert (results["lost_clients"], results["slow_clients"]) == (0, 0)
+    assert results["records_per_s"] > 2_000
+
+
 def test_distinct_watchlists_are_shared_in_turn():
     symbols = [f"S{number}" for number in range(50)]
     lists = watchlists(symbols, clients=9, size=5, distinct=3)

@@ -93,7 +93,14 @@ class Clients(Section):
     )
     message_burst: Count = setting("CLIENTS_MESSAGE_BURST", 60, "a client's messages at once")
     max_symbols: Count = setting("CLIENTS_MAX_SYMBOLS", 4_096, "symbols one client may watch")
-    max_buffer_bytes: Count = setting("CLIENTS_MAX_BUFFER_BYTES", 1_048_576, "unsent bytes of a slow client")
+    max_buffer_bytes: Count = setting(
+        "CLIENTS_MAX_BUFFER_BYTES",
+        65_536,
+        "unsent bytes after which a client counts as slow and gets only newest values",
+    )
+    max_lag_s: Seconds = setting(
+        "CLIENTS_MAX_LAG", 10.0, "how long a client may stay slow before it is closed"
+    )
     ping_interval_s: Seconds = setting("CLIENTS_PING_INTERVAL", 20.0, "how often a silent client is pinged")
     pong_timeout_s: Seconds = setting("CLIENTS_PONG_TIMEOUT", 20.0, "how long its answer may take")
 
@@ -102,7 +109,7 @@ class Nats(Section):
     url: NatsUrls = setting(
         "NATS_URL", "", "a NATS cluster, comma separated; empty starts a server of our own"
     )
-    client_name: Text = _later("NATS_CLIENT_NAME", "tickgate", "what our connections are called in NATS")
+    client_name: Text = setting("NATS_CLIENT_NAME", "tickgate", "what our connections are called in NATS")
     credentials: ExistingFile = setting("NATS_CREDENTIALS", None, "credentials file (.creds) for the cluster")
     tls_ca: ExistingFile = setting("NATS_TLS_CA", None, "certificate authority of the cluster, a PEM file")
     tls_cert: ExistingFile = setting("NATS_TLS_CERT", None, "our certificate for the cluster, a PEM file")

@@ -6,7 +6,6 @@ raw leaves this process.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
 from typing import Final, TypeVar
@@ -18,8 +17,8 @@ from gateway.exchanges.venue import VENUES, Venue
 from gateway.feeds.pool import ConnectionPool
 from gateway.feeds.rest import Rest, VenueError
 from gateway.registry import Registry
-from gateway.roles.address import bus_address
-from processors.bus import Bus, GaveUp, connect
+from gateway.roles.bus import bus_address, bus_name, bus_needed
+from processors.bus import Bus, connect
 from processors.price import PriceProcessor
 from processors.shell import PriceShell, now_us
 from protocol.symbols import Instrument, shard_of
@@ -33,7 +32,7 @@ log = structlog.get_logger()
 
 async def run(settings: Settings, shard: int, shards: int, stop: asyncio.Event) -> None:
     """Feed one shard of every venue until `stop` is set; then publish what waits and leave."""
-    with contextlib.suppress(GaveUp):
+    with bus_needed():
         await _run(settings, shard, shards, stop)
     log.info("feed.stopped", shard=shard)
 
@@ -41,7 +40,7 @@ async def run(settings: Settings, shard: int, shards: int, stop: asyncio.Event) 
 async def _run(settings: Settings, shard: int, shards: int, stop: asyncio.Event) -> None:
     listings = Listings(settings.exchange.symbols, len(settings.exchange.venues))
     async with (
-        connect(bus_address(settings), f"tickgate-feed-{shard}", stop) as bus,
+        connect(bus_address(settings), bus_name(settings, f"feed-{shard}"), stop) as bus,
         asyncio.TaskGroup() as tasks,
     ):
         feeds = [

@@ -6,6 +6,7 @@ behind a load balancer.
 
 import asyncio
 import contextlib
+import resource
 import socket
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -18,14 +19,16 @@ from gateway.api.app import build_app
 from gateway.api.services import endpoints
 from gateway.config.load import Settings
 from gateway.registry import Registry
-from gateway.roles.address import bus_address
+from gateway.roles.bus import bus_address, bus_name, bus_needed
 from gateway.wire import WireReader
 from gateway.ws.endpoint import ClientLimits, Clients
 from gateway.ws.fanout import Fanout
-from processors.bus import Bus, GaveUp, connect
+from processors.bus import Bus, connect
 from protocol.session import Limits
 
 STOP_TIMEOUT_S: Final = 3
+SPARE_FILES: Final = 200
+"""Open files that are no client's: logs, the bus, plain HTTP."""
 
 log = structlog.get_logger()
 
@@ -34,9 +37,10 @@ async def run(settings: Settings, stop: asyncio.Event, *, reuse_port: bool = Fal
     """Serve until `stop` is set; then say goodbye to every client and leave."""
     with (
         listen(settings.server.host, settings.server.port, reuse_port=reuse_port) as listener,
-        contextlib.suppress(GaveUp),
+        bus_needed(),
     ):
-        async with connect(bus_address(settings), f"tickgate-gateway-{settings.server.port}", stop) as bus:
+        allow_open_files(settings.clients.max_connections)
+        async with connect(bus_address(settings), bus_name(settings, "gateway"), stop) as bus:
             await serve(bus, listener, client_limits(settings), stop)
     log.info("gateway.stopped")
 
@@ -86,6 +90,16 @@ def listen(host: str, port: int, *, reuse_port: bool) -> Iterator[socket.socket]
         yield listener
 
 
+def allow_open_files(clients: int) -> None:
+    """Raise this process's limit of open files so far that every client has one, if the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(clients + SPARE_FILES, hard) if hard != resource.RLIM_INFINITY else clients + SPARE_FILES
+    if wanted > soft != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < clients + SPARE_FILES:
+        log.warning("gateway.few_open_files", allowed=hard, clients=clients)
+
+
 def client_limits(settings: Settings) -> ClientLimits:
     """Read from the settings what a client may do."""
     wanted = settings.clients
@@ -94,6 +108,7 @@ def client_limits(settings: Settings) -> ClientLimits:
         max_connections=wanted.max_connections,
         max_message_bytes=wanted.max_message_bytes,
         max_buffer_bytes=wanted.max_buffer_bytes,
+        max_lag_s=wanted.max_lag_s,
         ping_interval_s=wanted.ping_interval_s,
         pong_timeout_s=wanted.pong_timeout_s,
     )

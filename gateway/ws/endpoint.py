@@ -5,6 +5,7 @@ binary frames from here only. Close codes: `protocol/SPEC.md`.
 """
 
 import asyncio
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -37,7 +38,7 @@ class ClientLimits:
     session: Limits = field(default_factory=Limits)
     max_connections: int = 10_000
     max_message_bytes: int = 65_536
-    max_buffer_bytes: int = 1_048_576
+    max_buffer_bytes: int = 65_536
     max_lag_s: float = 10.0
     ping_interval_s: float = 20.0
     pong_timeout_s: float = 20.0
@@ -104,6 +105,7 @@ class Client(Connection):
         self.session = ServerSession(version, self.clients.symbols, limits.session)
         self.write = self.transport.write
         self.transport.set_write_buffer_limits(high=limits.max_buffer_bytes)
+        _keep_kernel_buffer_small(self.transport, limits.max_buffer_bytes)
         self.clients.connected.add(self)
 
     def on_text(self, text: bytes) -> None:
@@ -214,3 +216,10 @@ class Client(Connection):
         elif now_s - self._heard_s > limits.ping_interval_s and self.is_open:
             self._pinged_s = now_s
             self.transport.write(PING)
+
+
+def _keep_kernel_buffer_small(transport: asyncio.Transport, max_bytes: int) -> None:
+    """Let the kernel hold no more unsent bytes than we do: what waits there is old when it arrives."""
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if option is not None:
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, option, max_bytes)
