@@ -133,7 +133,9 @@ def _masked(first: int, payload: bytes) -> bytes:
     return header + b"\0\0\0\0" + payload
 
 
-def watchlists(symbols: list[str], clients: int, size: int, distinct: int, seed: int = 1) -> list[list[str]]:
+def draw_watchlists(
+    symbols: list[str], clients: int, size: int, distinct: int, seed: int = 1
+) -> list[list[str]]:
     """Draw the clients' watchlists: `distinct` different ones, shared in turn."""
     draw = random.Random(seed)
     lists = [sorted(draw.sample(symbols, min(size, len(symbols)))) for _ in range(distinct)]
@@ -146,7 +148,7 @@ async def listen(order: dict[str, Any]) -> None:
     tally = Tally()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    lists = watchlists(order["symbols"], order["clients"], order["watchlist"], order["distinct"])
+    lists = draw_watchlists(order["symbols"], order["clients"], order["watchlist"], order["watchlists"])
     for first in range(0, len(lists), BATCH):
         made = [Listener(order["host"], wanted, tally) for wanted in lists[first : first + BATCH]]
         for listener in made:

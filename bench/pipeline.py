@@ -35,11 +35,12 @@ class Params:
     """Trades a second and symbol."""
     clients: int = 100
     watchlist: int = 20
-    distinct: int = 0
-    """Different watchlists; 0: every client its own."""
+    watchlists: int = 0
+    """How many different ones there are; 0: every client has its own."""
     seconds: float = 10.0
     workers: int = 1
     streams: str = "aggTrade"
+    """What is carried: `aggTrade`, or `aggTrade,bookTicker,miniTicker` as a gateway does by default."""
 
 
 async def run(params: Params) -> dict[str, Any]:
@@ -123,7 +124,7 @@ async def _listeners(
         "symbols": symbols,
         "clients": params.clients,
         "watchlist": params.watchlist,
-        "distinct": params.distinct or params.clients,
+        "watchlists": params.watchlists or params.clients,
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -226,8 +226,10 @@ def bench() -> None:
 @click.option("--rate", default=10.0, show_default=True, help="trades a second and symbol")
 @click.option("--clients", default=100, show_default=True, help="WebSocket clients")
 @click.option("--watchlist", default=20, show_default=True, help="symbols of each client")
+@click.option("--watchlists", default=0, help="different watchlists  [default: every client its own]")
 @click.option("--seconds", default=10.0, show_default=True, help="how long to measure")
 @click.option("--workers", default=1, show_default=True, help="feed worker processes")
+@click.option("--streams", default="aggTrade", show_default=True, help="what is carried of the exchange")
 @click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
 def pipeline(as_json: bool, **params: Any) -> None:
     """Measure the way of a price from the exchange's send to the client's decode.

@@ -36,7 +36,7 @@ class SymbolState:
     native: str
     price: float = 0.0
     price_sent_us: int = 0
-    """When the venue sent this price; if it did not say, when we received it."""
+    """When the venue last stated price or volume; if it did not say, when we received it."""
     price_flags: int = 0
     price_changes: int = 0
     stated_volume: float = 0.0
@@ -153,9 +153,10 @@ class PriceProcessor:
         state.stated_us = day.sent_us
         state.traded_since = 0.0
         # Once trades are heard they know the price better: a ticker may be older than the trade before it.
+        # Its statement is news all the same, of the volume, and as old as the newer of the two.
         heard_trades = state.last_trade_id or state.last_raw_id
-        price, sent_us = (state.price, state.price_sent_us) if heard_trades else (day.close, day.sent_us)
-        self._on_price(state, price, sent_us, received_us)
+        price = state.price if heard_trades else day.close
+        self._on_price(state, price, max(day.sent_us, state.price_sent_us), received_us)
 
     def _on_price(self, state: SymbolState, price: float, sent_us: int, received_us: int) -> None:
         state.price = price

@@ -1,6 +1,6 @@
 """Every benchmark runs once in small: that it works, never how fast it is."""
 
-from bench.listeners import watchlists
+from bench.listeners import draw_watchlists
 from bench.pipeline import Params, format_table, run
 
 
@@ -18,7 +18,7 @@ async def test_the_pipeline_bench_measures_every_hop_and_every_process():
 
 
 async def test_one_gateway_holds_2000_clients():
-    params = Params(symbols=10, rate=1, clients=2_000, watchlist=3, distinct=50, seconds=1, workers=1)
+    params = Params(symbols=10, rate=1, clients=2_000, watchlist=3, watchlists=50, seconds=1, workers=1)
     results = (await run(params))["results"]
     assert (results["lost_clients"], results["slow_clients"]) == (0, 0)
     assert results["records_per_s"] > 2_000
@@ -26,8 +26,8 @@ async def test_one_gateway_holds_2000_clients():
 
 def test_distinct_watchlists_are_shared_in_turn():
     symbols = [f"S{number}" for number in range(50)]
-    lists = watchlists(symbols, clients=9, size=5, distinct=3)
+    lists = draw_watchlists(symbols, clients=9, size=5, distinct=3)
     assert len(lists) == 9
     assert lists[0] == lists[3] == lists[6]
     assert len({tuple(one) for one in lists}) == 3
-    assert watchlists(symbols, 9, 5, 3) == lists, "the same for the same seed"
+    assert draw_watchlists(symbols, 9, 5, 3) == lists, "the same for the same seed"

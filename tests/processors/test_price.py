@@ -109,8 +109,11 @@ def test_a_ticker_gives_the_price_until_trades_are_heard():
     shard.on_event(DayTicker("BTCUSDT", 90.0, 500.0, NOW), NOW)
     assert rows(wire_of(shard.take_batch(NOW)), Kind.PRICE)[0].price == 90.0
     shard.on_event(trade(1, 100.0), NOW)
-    shard.on_event(DayTicker("BTCUSDT", 95.0, 501.0, NOW + 5), NOW)
-    assert rows(wire_of(shard.take_batch(NOW)), Kind.PRICE)[0].price == 100.0
+    wire_of(shard.take_batch(NOW))
+    shard.on_event(DayTicker("BTCUSDT", 95.0, 501.0, NOW + 5_000), NOW)
+    (price,) = rows(wire_of(shard.take_batch(NOW + 5_100)), Kind.PRICE)
+    assert (price.price, price.volume) == (100.0, 501.0)
+    assert price.delay_us == 100, "as old as the ticker that stated the volume"
 
 
 def test_a_raw_trade_moves_the_price_only_forward_in_time():
