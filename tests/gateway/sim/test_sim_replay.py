@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.sim.replay import board_of, read_captured
+from gateway.sim.faults import Faults
+from gateway.sim.replay import END_US, Replay, board_of, read_captured
+from gateway.sim.streams import Delivery
 from gateway.sim.symbols import Board
 
 CAPTURES = Path(__file__).parents[3].parent / "shared" / "data" / "binance-ws"
@@ -34,6 +36,17 @@ async def test_a_captured_stream_is_played_again(exchange, captured):
         heard = await ear.hear_some(50)
     assert [message["data"]["t"] for message in heard] == list(range(100, 150))
     assert {message["stream"] for message in heard} == {"btcusdt@trade"}
+
+
+@pytest.mark.parametrize("speed", [1.0, 4.0])
+def test_the_pace_is_the_captured_one_times_the_speed(captured, speed):
+    replay = Replay(captured, speed, Delivery(Faults(0)))
+    replay.start(1_000_000)
+    dues = []
+    while replay.due_us != END_US:
+        replay.run(replay.due_us)
+        dues.append(replay.due_us)
+    assert dues[:-1] == [1_000_000 + int(5000 * nth / speed) for nth in range(1, 50)]
 
 
 async def test_what_the_file_does_not_have_comes_from_the_market(exchange, captured):

@@ -31,6 +31,13 @@ async def test_a_restart_goes_on_as_if_it_had_never_stopped(exchange, tmp_path):
     assert after["a"] in known
 
 
+async def test_a_folder_remembers_the_genesis(tmp_path):
+    genesis_ms = 1_790_000_040_000
+    first = SimulatedExchange(SimOptions(data=tmp_path, symbols=1, genesis_ms=genesis_ms))
+    second = SimulatedExchange(SimOptions(data=tmp_path, symbols=2))
+    assert first.market.options.genesis_ms == second.market.options.genesis_ms == genesis_ms
+
+
 async def test_a_folder_remembers_one_market_only(tmp_path):
     async with SimulatedExchange(SimOptions(data=tmp_path, symbols=1)):
         pass
