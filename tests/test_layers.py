@@ -106,7 +106,7 @@ def test_a_file_stays_in_its_layer(file):
         ("gateway/feeds/hub.py", "from gateway.config.load import Settings"),
         ("gateway/api/app.py", "from gateway.roles.server import run"),
         ("gateway/ws/fanout.py", "from gateway import roles"),
-        ("gateway/ws/fanout.py", "from gateway.sim.market import Market"),
+        ("gateway/ws/fanout.py", "from gateway.sim.market.trades import Market"),
         ("gateway/natsd.py", "import os\nos.environ['A']"),
         ("gateway/natsd.py", "import os\nos.getenv('A')"),
         ("gateway/config/load.py", "def later():\n    from gateway.cli import main"),

@@ -1,5 +1,5 @@
 """The simulated exchange: Binance's wire from a seeded market, with faults on demand.
 
 Its own process or a part of a test; nothing outside imports it but the command line and tests. The
-market is pure (`market.py`, `bars.py`, `book.py`), the server is the rim (`server.py`).
+market (`market/`) is pure, the server (`server.py`) is the rim; `rest/` and `streams/` speak Binance.
 """

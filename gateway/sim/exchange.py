@@ -5,13 +5,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, Protocol
 
-from gateway.sim.bars import History
-from gateway.sim.broadcast import Broadcast
 from gateway.sim.faults import Fault, FaultKind, Faults, Standing
 from gateway.sim.limits import SimLimits, WeightPool, Window
-from gateway.sim.market import Market
-from gateway.sim.streams import Listener
-from gateway.sim.symbols import Board, Instrument
+from gateway.sim.market.bars import History
+from gateway.sim.market.symbols import Board, Instrument
+from gateway.sim.market.trades import Market
+from gateway.sim.streams.broadcast import Broadcast
+from gateway.sim.streams.listeners import Listener
 
 CARE_US: Final = 50_000
 """How often connections are looked after: pings, ages, faults that end."""

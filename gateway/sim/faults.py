@@ -27,8 +27,8 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.sim.noise import key_of, unit
-from gateway.sim.symbols import Board, Instrument
+from gateway.sim.market.noise import key_of, unit
+from gateway.sim.market.symbols import Board, Instrument
 
 MAX_STANDING: Final = 100
 """More faults at a time than this are refused."""

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.sim.symbols import Board
+from gateway.sim.market.symbols import Board
 
 MAX_BAN_S: Final = 3 * 24 * 3600
 

@@ -18,9 +18,9 @@ from uvicorn.server import ServerState
 from gateway.sim.exchange import Exchange
 from gateway.sim.faults import Fault
 from gateway.sim.limits import SimLimits
-from gateway.sim.market import Market, MarketOptions
-from gateway.sim.rest import make_app
-from gateway.sim.sockets import SimSocket
+from gateway.sim.market.trades import Market, MarketOptions
+from gateway.sim.rest.app import make_app
+from gateway.sim.streams.sockets import SimSocket
 
 BACKLOG: Final = 2048
 MEMORY: Final = "market.json"

@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from gateway.sim.bars import INTERVALS, Bar, History, next_open, open_of, worth
-from gateway.sim.market import LISTED_MINUTE, MINUTE_US, Market, MarketOptions
-from gateway.sim.symbols import Board, Instrument
+from gateway.sim.market.bars import INTERVALS, Bar, History, next_open, open_of, worth
+from gateway.sim.market.symbols import Board, Instrument
+from gateway.sim.market.trades import LISTED_MINUTE, MINUTE_US, Market, MarketOptions
 
 GENESIS_MINUTE = 29_412_345
 MARKET = Market(MarketOptions(seed=3, rate=1.0, genesis_ms=GENESIS_MINUTE * 60_000, symbols=2))

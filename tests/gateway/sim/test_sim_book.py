@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.sim.book import Book, book_at, changes
-from gateway.sim.market import MINUTE_US, Market, MarketOptions
-from gateway.sim.symbols import Board
+from gateway.sim.market.book import Book, book_at, changes
+from gateway.sim.market.symbols import Board
+from gateway.sim.market.trades import MINUTE_US, Market, MarketOptions
 
 GENESIS_MINUTE = 29_412_345
 MARKET = Market(MarketOptions(seed=5, rate=5.0, genesis_ms=GENESIS_MINUTE * 60_000, symbols=8))

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.sim.bars import worth
-from gateway.sim.market import LISTED_MINUTE, MINUTE_US, Market, MarketOptions, Trades
-from gateway.sim.messages import split
-from gateway.sim.symbols import Board, Instrument, decimal, list_instruments
+from gateway.sim.market.bars import worth
+from gateway.sim.market.symbols import Board, Instrument, decimal, list_instruments
+from gateway.sim.market.trades import LISTED_MINUTE, MINUTE_US, Market, MarketOptions, Trades
+from gateway.sim.streams.messages import split
 
 GENESIS_MINUTE = 29_412_345
 GENESIS_MS = GENESIS_MINUTE * 60_000

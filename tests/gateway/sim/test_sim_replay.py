@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from gateway.sim.faults import Faults
-from gateway.sim.replay import END_US, Replay, board_of, read_captured
-from gateway.sim.streams import Delivery
-from gateway.sim.symbols import Board
+from gateway.sim.market.symbols import Board
+from gateway.sim.streams.listeners import Delivery
+from gateway.sim.streams.replay import END_US, Replay, board_of, read_captured
 
 CAPTURES = Path(__file__).parents[3].parent / "shared" / "data" / "binance-ws"
 TRADE = '{"e":"trade","E":%d,"s":"BTCUSDT","t":%d,"p":"61837.64","q":"0.00100000","T":%d,"m":false,"M":true}'

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.sim.answers import Moment
-from gateway.sim.bars import INTERVALS, History
 from gateway.sim.faults import Faults
 from gateway.sim.limits import SimLimits
-from gateway.sim.market import Market, MarketOptions
-from gateway.sim.params import ApiError, Params
-from gateway.sim.rest import FUTURES, SPOT
-from gateway.sim.symbols import Board
+from gateway.sim.market.bars import INTERVALS, History
+from gateway.sim.market.symbols import Board
+from gateway.sim.market.trades import Market, MarketOptions
+from gateway.sim.rest.answers import Moment
+from gateway.sim.rest.app import FUTURES, SPOT
+from gateway.sim.rest.params import ApiError, Params
 
 GENESIS_MS = 1_790_000_000_000
 MARKET = Market(MarketOptions(seed=7, rate=1.0, genesis_ms=GENESIS_MS, symbols=1))

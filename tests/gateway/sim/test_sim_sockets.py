@@ -9,9 +9,9 @@ import pytest
 import websockets
 
 from gateway.sim.limits import SimLimits
-from gateway.sim.requests import parse_door
-from gateway.sim.streams import Manner
-from gateway.sim.symbols import Board
+from gateway.sim.market.symbols import Board
+from gateway.sim.streams.listeners import Manner
+from gateway.sim.streams.requests import parse_door
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

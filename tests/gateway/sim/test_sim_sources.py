@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from gateway.sim.bars import History
 from gateway.sim.faults import Fault, FaultKind, Faults
-from gateway.sim.market import MINUTE_US, Market, MarketOptions
-from gateway.sim.rhythms import Kline, MiniTicker
-from gateway.sim.streams import Delivery, Manner, Stream
-from gateway.sim.symbols import Board
-from gateway.sim.tapes import QuoteTape, Source, Stage, TradeTape
+from gateway.sim.market.bars import History
+from gateway.sim.market.symbols import Board
+from gateway.sim.market.trades import MINUTE_US, Market, MarketOptions
+from gateway.sim.streams.listeners import Delivery, Manner, Stream
+from gateway.sim.streams.rhythms import Kline, MiniTicker
+from gateway.sim.streams.tapes import QuoteTape, Source, Stage, TradeTape
 
 GENESIS_MINUTE = 29_412_345
 START_US = (GENESIS_MINUTE + 3) * MINUTE_US + 30_000_000

@@ -10,13 +10,13 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
-from gateway.sim import messages
-from gateway.sim.bars import History
 from gateway.sim.faults import Faults
-from gateway.sim.market import MINUTE_US, Market
-from gateway.sim.messages import QuoteRow, TradeRow
-from gateway.sim.streams import Delivery, Stream
-from gateway.sim.symbols import Instrument
+from gateway.sim.market.bars import History
+from gateway.sim.market.symbols import Instrument
+from gateway.sim.market.trades import MINUTE_US, Market
+from gateway.sim.streams import messages
+from gateway.sim.streams.listeners import Delivery, Stream
+from gateway.sim.streams.messages import QuoteRow, TradeRow
 
 SLICE_ROWS: Final = 64
 """How many rows become Python values at once: few, so that no minute's beginning stalls the loop."""

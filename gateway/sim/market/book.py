@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from gateway.sim.market import MINUTE_US, Market, Quotes
-from gateway.sim.noise import I64, hashes, key_of
-from gateway.sim.symbols import Instrument
+from gateway.sim.market.noise import I64, hashes, key_of
+from gateway.sim.market.symbols import Instrument
+from gateway.sim.market.trades import MINUTE_US, Market, Quotes
 
 DENSITY: Final = 200_000
 """A price of so many ticks has a level at every tick; one of ten times more, at every tenth."""

@@ -2,12 +2,12 @@
 
 from typing import Any, Final
 
-from gateway.sim.answers import Moment
-from gateway.sim.bars import INTERVALS, Bar, next_open, open_of
-from gateway.sim.book import Level, book_at
-from gateway.sim.market import LISTED_MINUTE, MINUTE_US
-from gateway.sim.params import BAD_INTERVAL, ApiError, Params
-from gateway.sim.symbols import Board, Instrument, decimal
+from gateway.sim.market.bars import INTERVALS, Bar, next_open, open_of
+from gateway.sim.market.book import Level, book_at
+from gateway.sim.market.symbols import Board, Instrument, decimal
+from gateway.sim.market.trades import LISTED_MINUTE, MINUTE_US
+from gateway.sim.rest.answers import Moment
+from gateway.sim.rest.params import BAD_INTERVAL, ApiError, Params
 
 FUTURES_DEPTHS: Final = (5, 10, 20, 50, 100, 500, 1000)
 

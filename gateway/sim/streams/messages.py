@@ -7,9 +7,9 @@ say `st` (1 or 2) and `ps` where they have since 2026.
 
 from typing import NamedTuple
 
-from gateway.sim.bars import Bar
-from gateway.sim.book import Book, Level
-from gateway.sim.symbols import Board, Instrument
+from gateway.sim.market.bars import Bar
+from gateway.sim.market.book import Book, Level
+from gateway.sim.market.symbols import Board, Instrument
 
 
 class TradeRow(NamedTuple):

@@ -3,14 +3,14 @@
 from functools import partial
 from typing import Final
 
-from gateway.sim import messages
-from gateway.sim.bars import Bar, next_open, open_of
-from gateway.sim.book import book_at, changes
-from gateway.sim.market import MINUTE_US
-from gateway.sim.noise import key_of
-from gateway.sim.streams import Stream
-from gateway.sim.symbols import Board, Instrument
-from gateway.sim.tapes import Stage
+from gateway.sim.market.bars import Bar, next_open, open_of
+from gateway.sim.market.book import book_at, changes
+from gateway.sim.market.noise import key_of
+from gateway.sim.market.symbols import Board, Instrument
+from gateway.sim.market.trades import MINUTE_US
+from gateway.sim.streams import messages
+from gateway.sim.streams.listeners import Stream
+from gateway.sim.streams.tapes import Stage
 
 KLINE_GRACE_US: Final = 20_000
 """A bar is said to be final this long after its end."""

@@ -17,8 +17,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
-from gateway.sim.streams import Manner
-from gateway.sim.symbols import Board
+from gateway.sim.market.symbols import Board
+from gateway.sim.streams.listeners import Manner
 
 METHODS: Final = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 _PATH: Final = re.compile(r"(?:/(fstream)(?:/(public|market|private))?|/(dstream))?/(ws|stream)(?:/(.*))?")

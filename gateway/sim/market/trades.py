@@ -17,8 +17,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from gateway.sim.noise import F64, I64, U64, hashes, key_of, mix, random_walk, units
-from gateway.sim.symbols import Board, Instrument, list_instruments
+from gateway.sim.market.noise import F64, I64, U64, hashes, key_of, mix, random_walk, units
+from gateway.sim.market.symbols import Board, Instrument, list_instruments
 
 MINUTE_US: Final = 60_000_000
 LISTED_MINUTE: Final = 26_297_280

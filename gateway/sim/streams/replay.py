@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gateway.sim.streams import Delivery, Stream
-from gateway.sim.symbols import Board
-from gateway.sim.tapes import BURST
+from gateway.sim.market.symbols import Board
+from gateway.sim.streams.listeners import Delivery, Stream
+from gateway.sim.streams.tapes import BURST
 
 END_US: Final = 2**62
 """When a replay that has ended is next due."""

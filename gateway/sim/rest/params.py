@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.sim.market import Market
-from gateway.sim.symbols import Board, Instrument
+from gateway.sim.market.symbols import Board, Instrument
+from gateway.sim.market.trades import Market
 
 _NUMBER: Final = "^[0-9]{1,20}$"
 _SYMBOL: Final = r"^[\w\-._&&[^a-z]]{1,50}$"

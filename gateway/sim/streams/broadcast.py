@@ -13,14 +13,14 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from gateway.sim.bars import INTERVALS, History
 from gateway.sim.faults import Faults
-from gateway.sim.market import MINUTE_US, Market
-from gateway.sim.replay import Replay
-from gateway.sim.rhythms import DEPTH_US, DiffDepth, Kline, MiniTicker, MiniTickers, PartialDepth
-from gateway.sim.streams import Delivery, Listener, Stream
-from gateway.sim.symbols import Board, Instrument
-from gateway.sim.tapes import QuoteTape, Source, Stage, Tape, TradeTape
+from gateway.sim.market.bars import INTERVALS, History
+from gateway.sim.market.symbols import Board, Instrument
+from gateway.sim.market.trades import MINUTE_US, Market
+from gateway.sim.streams.listeners import Delivery, Listener, Stream
+from gateway.sim.streams.replay import Replay
+from gateway.sim.streams.rhythms import DEPTH_US, DiffDepth, Kline, MiniTicker, MiniTickers, PartialDepth
+from gateway.sim.streams.tapes import QuoteTape, Source, Stage, Tape, TradeTape
 
 LONGEST_SLEEP_S: Final = 0.02
 SHORTEST_SLEEP_S: Final = 0.001

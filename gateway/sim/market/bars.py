@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from gateway.sim.market import LISTED_MINUTE, MINUTE_US, Market, Trades
-from gateway.sim.noise import I64
-from gateway.sim.symbols import Instrument
+from gateway.sim.market.noise import I64
+from gateway.sim.market.symbols import Instrument
+from gateway.sim.market.trades import LISTED_MINUTE, MINUTE_US, Market, Trades
 
 HOUR: Final = 60
 DAY: Final = 1440

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from gateway.sim.faults import FaultKind, Faults, Standing, spoil
-from gateway.sim.messages import combined
-from gateway.sim.symbols import Board
+from gateway.sim.market.symbols import Board
+from gateway.sim.streams.messages import combined
 from gateway.ws.connection import frame_text
 
 

@@ -16,13 +16,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.sim import answers, tickers
-from gateway.sim.answers import Moment
 from gateway.sim.exchange import Exchange
 from gateway.sim.faults import BadFault, FaultKind, parse_fault
 from gateway.sim.limits import Verdict
-from gateway.sim.params import ApiError, Params
-from gateway.sim.symbols import Board
+from gateway.sim.market.symbols import Board
+from gateway.sim.rest import answers, tickers
+from gateway.sim.rest.answers import Moment
+from gateway.sim.rest.params import ApiError, Params
 
 Weigh = Callable[[Params], int]
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.sim.bars import History, worth
 from gateway.sim.faults import Faults
-from gateway.sim.listing import exchange_info
-from gateway.sim.market import Market, Trades
-from gateway.sim.messages import TradeRow, split
-from gateway.sim.params import BAD_COMBINATION, ApiError, Params
-from gateway.sim.symbols import Board, Instrument
+from gateway.sim.market.bars import History, worth
+from gateway.sim.market.symbols import Board, Instrument
+from gateway.sim.market.trades import Market, Trades
+from gateway.sim.rest.listing import exchange_info
+from gateway.sim.rest.params import BAD_COMBINATION, ApiError, Params
+from gateway.sim.streams.messages import TradeRow, split
 
 HOUR_US: Final = 3600 * 1_000_000
 REACH_US: Final = {Board.USDM: 48 * HOUR_US, Board.COINM: 24 * HOUR_US}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from gateway.sim.symbols import Board, Instrument, decimal
+from gateway.sim.market.symbols import Board, Instrument, decimal
 
 LISTED_MS: Final = 1_577_836_800_000
 SPOT_ORDERS: Final = ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"]

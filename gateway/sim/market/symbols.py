@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Final
 
-from gateway.sim.noise import key_of, unit
+from gateway.sim.market.noise import key_of, unit
 
 PERPETUAL_END_MS: Final = 4_133_404_800_000
 """What Binance writes as the delivery date of a contract that never delivers."""

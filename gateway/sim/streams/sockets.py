@@ -13,10 +13,10 @@ from websockets.http11 import Request
 from gateway.sim.exchange import Exchange
 from gateway.sim.faults import Standing
 from gateway.sim.limits import Window
-from gateway.sim.messages import combined, server_shutdown
-from gateway.sim.requests import Refusal, check_property, parse_door, parse_request, stream_names
-from gateway.sim.streams import Manner, Stream, category_of
-from gateway.sim.symbols import Board
+from gateway.sim.market.symbols import Board
+from gateway.sim.streams.listeners import Manner, Stream, category_of
+from gateway.sim.streams.messages import combined, server_shutdown
+from gateway.sim.streams.requests import Refusal, check_property, parse_door, parse_request, stream_names
 from gateway.ws.connection import Connection
 
 POLICY_VIOLATION: Final = 1008

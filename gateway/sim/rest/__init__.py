@@ -1,0 +1,1 @@
+"""The exchange's REST: parameters, answers and refusals as Binance words them."""
