@@ -4,7 +4,7 @@
     prices.<venue>.<native> quotes.… trades.…  one symbol each, for services
     symbols.<venue>.<native>                   the symbol registry: the stream sequence is the id
     request.price.<venue>.<native>             request/reply
-    request.symbols  request.snapshot.<venue>.<shard>
+    request.symbols  request.snapshot.<venue>.<shard>  request.feed.<venue>.<shard>
 
 `<native>` is the venue's own spelling (`BTCUSDT`, `BTCUSD_PERP`). A character that means
 something to NATS, and `%`, is written as `%` and two upper-case hex digits. Every text has one
@@ -56,6 +56,10 @@ def symbols(venue: str, native: str) -> str:
 
 def request_price(venue: str, native: str) -> str:
     return f"request.price.{token(venue)}.{token(native)}"
+
+
+def request_feed(venue: str, shard: int) -> str:
+    return f"request.feed.{token(venue)}.{shard}"
 
 
 def request_snapshot(venue: str, shard: int) -> str:

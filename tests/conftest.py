@@ -8,11 +8,16 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 
 from gateway.natsd import nats_server
 from gateway.processes.ports import find_free_port
+
+# A busy machine is slow, and no test is about that.
+hypothesis.settings.register_profile("tickgate", deadline=None)
+hypothesis.settings.load_profile("tickgate")
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import structlog
 from gateway.config.load import Settings
 from gateway.exchanges.venue import VENUES, Venue
 from gateway.feeds.pool import ConnectionPool
+from gateway.feeds.report import FeedReport
 from gateway.feeds.rest import Rest, VenueError
 from gateway.registry import Registry
 from gateway.roles.bus import bus_address, bus_name, bus_needed
@@ -92,7 +93,8 @@ async def _feed_venue(
         await registry.open()
         wanted = await registry.register(listed)
         instruments = [one for one in wanted if shard_of(venue.name, one.native, shards) == shard]
-        tickers = await _insist(lambda: rest.day_tickers([one.native for one in instruments]), venue)
+        natives = [one.native for one in instruments]
+        tickers = await _insist(lambda: rest.day_tickers(natives), venue) if natives else []
     processor = PriceProcessor(
         venue.name,
         shard,
@@ -105,17 +107,18 @@ async def _feed_venue(
     shell = PriceShell(processor, bus, settings.processor.batch_ms)
     for ticker in tickers:  # so that the quietest symbol has its price and volume from the start
         shell.on_event(ticker, now_us())
-    about = {"venue": venue.name, "shard": f"{shard}/{shards}", "symbols": str(len(instruments))}
-    await bus.serve(
-        "tickgate-feed", version("tickgate"), "one shard of a venue's prices", [shell.endpoint()], about
-    )
     pool = ConnectionPool(
         venue, kinds=settings.exchange.streams, on_event=shell.on_event, attempts_share=1 / shards
     )
+    report = FeedReport(processor, pool)
+    about = {"venue": venue.name, "shard": f"{shard}/{shards}", "symbols": str(len(instruments))}
+    endpoints = [shell.endpoint(), report.endpoint()]
+    await bus.serve("tickgate-feed", version("tickgate"), "one shard of a venue's prices", endpoints, about)
     try:
         async with asyncio.TaskGroup() as tasks, pool:
             tasks.create_task(shell.run())
-            pool.want({instrument.native for instrument in instruments})
+            tasks.create_task(report.log_losses())
+            pool.want(natives)
             log.info("feed.started", **about)
             await asyncio.Event().wait()  # until cancelled
     finally:

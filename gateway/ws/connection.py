@@ -90,6 +90,9 @@ class Connection(asyncio.Protocol):
     def on_binary(self, data: bytes) -> None:
         raise NotImplementedError
 
+    def on_ping(self) -> None:
+        """The peer asked for a sign of life; it has been answered."""
+
     def on_pong(self, payload: bytes) -> None:
         """The peer is alive."""
 
@@ -112,7 +115,7 @@ class Connection(asyncio.Protocol):
         self.transport.write(frame_text(text))
 
     def ping(self, payload: bytes = b"") -> None:
-        if self.is_open:
+        if self.is_open and self._parser.state is State.OPEN:
             self._parser.send_ping(payload)
             self._flush()
 
@@ -189,6 +192,8 @@ class Connection(asyncio.Protocol):
             case Opcode.CONT:
                 self._fragments.append(bytes(frame.data))
                 self._end_of_message(frame.fin)
+            case Opcode.PING:
+                self.on_ping()
             case Opcode.PONG:
                 self.on_pong(bytes(frame.data))
 

@@ -39,6 +39,7 @@ def test_any_shard_of_any_venue_reads_back(venue, shard):
     assert is_safe_for_nats(subject)
     assert subjects.parse_wire(subject) == (venue, shard)
     assert is_safe_for_nats(subjects.request_snapshot(venue, shard))
+    assert is_safe_for_nats(subjects.request_feed(venue, shard))
 
 
 @given(NAMES, NAMES)
@@ -80,6 +81,7 @@ def test_the_subjects_of_a_symbol():
     assert subjects.symbols("binance", "BTCUSDT") == "symbols.binance.BTCUSDT"
     assert subjects.request_price("binance", "BTCUSDT") == "request.price.binance.BTCUSDT"
     assert subjects.request_snapshot("binance", 3) == "request.snapshot.binance.3"
+    assert subjects.request_feed("binance", 3) == "request.feed.binance.3"
 
 
 @pytest.mark.parametrize("text", ["", "\ud800", "BTC\udfffUSDT"])

@@ -7,7 +7,6 @@ from typing import Any, Final
 import msgspec
 from uvicorn.config import Config
 from uvicorn.server import ServerState
-from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
 from gateway.sim.exchange import Exchange
@@ -76,6 +75,9 @@ class SimSocket(Connection):
 
     def on_binary(self, data: bytes) -> None:  # noqa: ARG002  # whatever it says
         self._violate("binary", "binary messages are not understood")
+
+    def on_ping(self) -> None:
+        self._count("pings")
 
     def on_pong(self, payload: bytes) -> None:
         self._count("pongs")
@@ -206,11 +208,6 @@ class SimSocket(Connection):
         self._subscribe(names)
 
     # Limits
-
-    def _on_frame(self, frame: Frame) -> None:
-        if frame.opcode is Opcode.PING:
-            self._count("pings")
-        super()._on_frame(frame)
 
     def _count(self, what: str) -> None:
         self._exchange.counted[f"control.{what}"] += 1
