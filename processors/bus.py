@@ -172,10 +172,13 @@ class Bus:
             deny_purge=True,
         )
         try:
-            await self._stream.stream_info(name)
-        except NotFoundError:
-            await self._stream.add_stream(config)
-        except (APIError, NatsError) as error:
+            try:
+                await self._stream.stream_info(name)
+            except NotFoundError:
+                await self._stream.add_stream(config)
+        except APIError as error:
+            raise BusError(f"JetStream cannot keep the stream {name}: {error.description}") from error
+        except NatsError as error:
             raise BusError(f"JetStream is needed and does not answer: {error or 'no reply'}") from error
 
     async def append_first(self, subject: str, payload: bytes) -> int | None:
