@@ -47,12 +47,13 @@ class Listener(asyncio.Protocol):
     """One client: asks for its watchlist, then decodes what comes."""
 
     def __init__(self, host: str, symbols: list[str], tally: Tally) -> None:
-        self.has_frames = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.is_open: asyncio.Future[None] = loop.create_future()
+        self.has_frames: asyncio.Future[None] = loop.create_future()
         self._host = host
         self._symbols = symbols
         self._tally = tally
         self._buffer = b""
-        self._is_open = False
         self._transport = cast(asyncio.Transport, None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -66,15 +67,17 @@ class Listener(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._tally.lost_clients += 1
-        if not self.has_frames.done():
-            self.has_frames.set_exception(exc or ConnectionError("closed before the first frame"))
+        for awaited in (self.is_open, self.has_frames):
+            if not awaited.done():
+                awaited.set_exception(exc or ConnectionError("closed before the first frame"))
+
+    def subscribe(self) -> None:
+        self._transport.write(_masked(0x81, control.format_message(control.Subscribe(self._symbols))))
 
     def data_received(self, data: bytes) -> None:
         data = self._buffer + data if self._buffer else data
-        place = 0
-        if not self._is_open:
-            place = self._read_handshake(data)
-        while place < len(data):
+        place = 0 if self.is_open.done() else self._read_handshake(data)
+        while self.is_open.done() and place < len(data):
             header, size = _frame_size(data, place)
             if not header or place + header + size > len(data):
                 break
@@ -88,8 +91,7 @@ class Listener(asyncio.Protocol):
             return 0
         if not data.startswith(b"HTTP/1.1 101"):
             raise ConnectionError(data[:end].decode(errors="replace"))
-        self._is_open = True
-        self._transport.write(_masked(0x81, control.format_message(control.Subscribe(self._symbols))))
+        self.is_open.set_result(None)
         return end + 4
 
     def _on_message(self, opcode: int, payload: bytes) -> None:
@@ -149,11 +151,15 @@ async def listen(order: dict[str, Any]) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     lists = draw_watchlists(order["symbols"], order["clients"], order["watchlist"], order["watchlists"])
-    for first in range(0, len(lists), BATCH):
-        made = [Listener(order["host"], wanted, tally) for wanted in lists[first : first + BATCH]]
+    listeners = [Listener(order["host"], wanted, tally) for wanted in lists]
+    for first in range(0, len(listeners), BATCH):
+        made = listeners[first : first + BATCH]
         for listener in made:
             await loop.create_connection(partial(_itself, listener), order["host"], order["port"])
-        await asyncio.gather(*(listener.has_frames for listener in made))
+        await asyncio.gather(*(listener.is_open for listener in made))
+    for listener in listeners:
+        listener.subscribe()
+    await asyncio.gather(*(listener.has_frames for listener in listeners))
     _say("ready")
     await loop.run_in_executor(None, sys.stdin.readline)
     tally.is_measuring = True
