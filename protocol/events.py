@@ -44,8 +44,30 @@ class CandleFlag(IntFlag):
 
 class GapState(IntEnum):
     OPEN = 0
+    """Missing, and being asked for."""
     FILLED = 1
+    """All of it has come, flagged RECOVERED; or nothing was missing at all."""
     LOST = 2
+    """It cannot be had any more."""
+
+
+class GapCause(IntEnum):
+    """Why a stream was interrupted, or may have been."""
+
+    SKIPPED = 1
+    """Ids jumped on a connection that lived."""
+    CONNECTION_LOST = 2
+    ROTATED = 3
+    """We replaced the connection on purpose: before its limit of age, or as the venue announced."""
+    MUTE = 4
+    """The connection stood and delivered nothing."""
+    WORKER_RESTARTED = 5
+    BUS = 6
+    """Batches were lost between a feed worker and a gateway."""
+    OVERFLOW = 7
+    """More waited than a queue holds."""
+    OUT_OF_REACH = 8
+    """A client asked to resume from before what can still be had."""
 
 
 class PriceUpdate(NamedTuple):

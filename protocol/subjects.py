@@ -3,7 +3,9 @@
     wire.<venue>.<shard>                       batches for gateways and the recorder
     prices.<venue>.<native> quotes.… trades.…  one symbol each, for services
     symbols.<venue>.<native>                   the symbol registry: the stream sequence is the id
+    gaps.<venue>.<native>                      the gap ledger: JSON, kept by JetStream
     request.price.<venue>.<native>             request/reply
+    request.trades.<venue>.<native>            request/reply: trades by id, from the feed worker that owns the symbol
     request.symbols  request.snapshot.<venue>.<shard>  request.feed.<venue>.<shard>
 
 `<native>` is the venue's own spelling (`BTCUSDT`, `BTCUSD_PERP`). A character that means
@@ -20,6 +22,9 @@ from protocol.errors import BadSubject
 
 ALL_WIRE: Final = "wire.>"
 ALL_SYMBOLS: Final = "symbols.>"
+ALL_GAPS: Final = "gaps.>"
+CONNECTIONS: Final = "_connections"
+"""Stands for `<native>` where an entry of the ledger is about a connection and not one symbol."""
 REQUEST_SYMBOLS: Final = "request.symbols"
 ANY_REQUEST_PRICE: Final = "request.price.*.*"
 _SPECIAL: Final = re.compile(r"[\x00-\x20.*>%\x7f]")
@@ -52,6 +57,14 @@ def trades(venue: str, native: str) -> str:
 
 def symbols(venue: str, native: str) -> str:
     return f"symbols.{token(venue)}.{token(native)}"
+
+
+def gaps(venue: str, native: str) -> str:
+    return f"gaps.{token(venue)}.{token(native)}"
+
+
+def request_trades(venue: str, native: str) -> str:
+    return f"request.trades.{token(venue)}.{token(native)}"
 
 
 def request_price(venue: str, native: str) -> str:
