@@ -5,7 +5,7 @@
     symbols.<venue>.<native>                   the symbol registry: the stream sequence is the id
     gaps.<venue>.<native>                      the gap ledger: JSON, kept by JetStream
     request.price.<venue>.<native>             request/reply
-    request.trades.<venue>.<native>            request/reply: trades by id, from the feed worker that owns the symbol
+    request.trades.<venue>.<native>            trades by id, from the worker that owns the symbol
     request.symbols  request.snapshot.<venue>.<shard>  request.feed.<venue>.<shard>
 
 `<native>` is the venue's own spelling (`BTCUSDT`, `BTCUSD_PERP`). A character that means
