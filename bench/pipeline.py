@@ -7,18 +7,17 @@ how old its values are. `/stats` of the gateway splits the way into hops.
 
 import asyncio
 import json
-import os
-import signal
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
+from bench.demo import Demo, run_demo
 from bench.machine import cpu_by_role, describe_machine, tree
 
 READY_TIMEOUT_S: Final = 60.0
@@ -46,18 +45,18 @@ class Params:
 async def run(params: Params) -> dict[str, Any]:
     """Measure once and return `{"name", "params", "machine", "results"}`."""
     async with (
-        _gateway(params) as (gateway, port),
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http,
-        _listeners(params, port, (await http.get("/api/v1/symbols")).json()) as listeners,
+        _gateway(params) as demo,
+        httpx.AsyncClient(base_url=demo.http) as http,
+        _listeners(params, demo.port, await demo.get("/api/v1/symbols")) as listeners,
     ):
         await asyncio.sleep(WARM_UP_S)
         await http.get("/stats", params={"reset": "hops"})
-        before = tree(gateway.pid) + tree(listeners.pid)
+        before = tree(demo.process.pid) + tree(listeners.pid)
         await _tell(listeners, "start")
         await asyncio.sleep(params.seconds)
         await _tell(listeners, "stop")
         seen = json.loads(await _line(listeners))
-        after = tree(gateway.pid) + tree(listeners.pid)
+        after = tree(demo.process.pid) + tree(listeners.pid)
         stats = (await http.get("/stats")).json()
     return {
         "name": "pipeline",
@@ -92,25 +91,13 @@ def _results(
 
 
 @asynccontextmanager
-async def _gateway(params: Params) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
-    """Run `tickgate demo` as a user would, and wait until prices flow."""
-    port, sim_port = _free_port(), _free_port()
+async def _gateway(params: Params) -> AsyncIterator[Demo]:
+    arguments = ["--workers", str(params.workers), "--symbols", str(params.symbols)]
+    arguments += ["--rate", str(params.rate)]
     with tempfile.TemporaryDirectory(prefix="tickgate-bench-") as data:
-        command = [sys.executable, "-m", "gateway.cli", "demo", "--data", data]
-        command += ["--port", str(port), "--sim-port", str(sim_port), "--workers", str(params.workers)]
-        command += ["--symbols", str(params.symbols), "--rate", str(params.rate)]
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            env=_environment(params),
-        )
-        try:
-            await _until_ready(f"http://127.0.0.1:{port}/readyz")
-            yield process, port
-        finally:
-            process.send_signal(signal.SIGTERM)
-            await process.wait()
+        settings = {"EXCHANGE_STREAMS": params.streams}
+        async with run_demo(Path(data), *arguments, settings=settings) as demo:
+            yield demo
 
 
 @asynccontextmanager
@@ -154,27 +141,6 @@ async def _tell(process: asyncio.subprocess.Process, line: str) -> None:
 async def _line(process: asyncio.subprocess.Process) -> str:
     assert process.stdout is not None
     return (await process.stdout.readline()).decode().strip()
-
-
-async def _until_ready(url: str) -> None:
-    async with asyncio.timeout(READY_TIMEOUT_S), httpx.AsyncClient() as http:
-        while True:
-            try:
-                if (await http.get(url)).status_code == 200:
-                    return
-            except httpx.TransportError:  # not listening yet
-                pass
-            await asyncio.sleep(0.1)
-
-
-def _environment(params: Params) -> dict[str, str]:
-    return os.environ | {"EXCHANGE_STREAMS": params.streams, "LOG_LEVEL": "warning"}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 # For people

@@ -38,7 +38,7 @@ INSIDE = {
 }
 """Folder -> what of the gateway it may import."""
 NEVER_AWAITS = ("protocol", "indicators", "gateway/exchanges", "gateway/feeds/gaps.py")
-ENVIRONMENT = {"gateway/config/flags.py", "bench/pipeline.py"}
+ENVIRONMENT = {"gateway/config/flags.py", "bench/demo.py"}
 """Who may look at os.environ: the command line, and the bench that starts one."""
 
 FILES = sorted(

@@ -3,7 +3,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from demo import Demo, run_demo
+
+from bench.demo import Demo, run_demo
 
 StartDemo = Callable[..., AbstractAsyncContextManager[Demo]]
 

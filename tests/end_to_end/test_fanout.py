@@ -9,9 +9,9 @@ from collections import deque
 from typing import Any
 
 import httpx
-from demo import until
 from websockets.asyncio.client import ClientConnection, connect
 
+from bench.demo import until
 from processors.bus import BusAddress
 from processors.bus import connect as connect_bus
 from protocol.frames import Records, decode_v1, decode_v2

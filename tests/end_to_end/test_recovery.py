@@ -8,10 +8,10 @@ import time
 
 import httpx
 import pytest
-from demo import until, until_gone
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from bench.demo import until, until_gone
 from protocol.frames import decode_v2
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"]

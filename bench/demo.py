@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,14 @@ import httpx
 
 from bench.machine import Process, tree
 from gateway.processes.ports import find_free_port
+
+
+class DemoEnded(Exception):
+    """It stopped by itself; what it said about that is on stderr."""
+
+    def __init__(self, returncode: int) -> None:
+        self.returncode = returncode
+        super().__init__(f"tickgate demo ended with {returncode} before it was ready")
 
 
 @dataclass
@@ -70,7 +78,8 @@ async def until_ok(url: str, process: asyncio.subprocess.Process, timeout_s: flo
     async with httpx.AsyncClient() as http:
 
         async def is_ok() -> bool:
-            assert process.returncode is None, f"tickgate ended with {process.returncode} before it was ready"
+            if process.returncode is not None:
+                raise DemoEnded(process.returncode)
             with suppress(httpx.TransportError):
                 return (await http.get(url)).status_code == 200
             return False
@@ -96,11 +105,20 @@ def _runs(pid: int) -> bool:
 
 
 @asynccontextmanager
-async def run_demo(data: Path, *arguments: str) -> AsyncIterator[Demo]:
+async def run_demo(
+    data: Path, *arguments: str, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Demo]:
+    """Start a demo, with more settings if wanted, and wait until prices flow; leave none of it behind."""
     port, sim_port = find_free_port(), find_free_port()
     command = [sys.executable, "-m", "gateway.cli", "demo", "--data", str(data), *arguments]
     process = await asyncio.create_subprocess_exec(
-        *command, "--port", str(port), "--sim-port", str(sim_port), stdout=asyncio.subprocess.DEVNULL
+        *command,
+        "--port",
+        str(port),
+        "--sim-port",
+        str(sim_port),
+        stdout=asyncio.subprocess.DEVNULL,
+        env=os.environ | (settings or {}),
     )
     demo = Demo(process, port, sim_port, data)
     try:
