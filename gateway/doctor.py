@@ -21,6 +21,7 @@ from gateway.exchanges.errors import BadPayload
 from gateway.exchanges.venue import Venue
 from gateway.feeds.errors import VenueError
 from gateway.feeds.rest import Rest
+from gateway.feeds.rhythm import Mute
 from gateway.feeds.socket import open_socket
 from gateway.natsd import NatsFailed, find_nats_server
 from gateway.processes.ports import PortTaken, find_free_port
@@ -144,14 +145,16 @@ async def check_socket(venue: Venue, kind: str) -> Finding:
     """Subscribe to a busy symbol and wait for its first price."""
     url = venue.url(kind)
     stream = venue.dialect.stream_name(BUSY[venue.name], kind)
-    came = asyncio.Event()
+    came, acknowledged = asyncio.Event(), asyncio.Event()
 
     def on_message(message: bytes, received_us: int) -> None:  # noqa: ARG001  # open_socket's signature
         try:
             event = venue.dialect.parse(message)
         except BadPayload:
             return  # nothing that we can read is nothing that came
-        if event is not None and not isinstance(event, Ack | Shutdown):
+        if isinstance(event, Ack):
+            acknowledged.set()
+        elif event is not None and not isinstance(event, Shutdown):
             came.set()
 
     started_s = time.monotonic()
@@ -165,10 +168,10 @@ async def check_socket(venue: Venue, kind: str) -> Finding:
     except VenueError as error:
         return Finding(Verdict.FAIL, f"{venue.name}: {error}")
     except TimeoutError:
-        text = (
-            f"{url} connects and delivers nothing ({stream}, {DELIVERY_TIMEOUT_S:g} s): the address is dead"
-        )
-        return Finding(Verdict.FAIL, f"{venue.name}: {text}; leave the endpoint unset to use the venue's own")
+        mute = Mute.NO_DATA if acknowledged.is_set() else Mute.NO_ACK
+        text = f"{url} connects and delivers nothing ({mute}: {stream}, {DELIVERY_TIMEOUT_S:g} s)"
+        advice = "the address is dead; leave the endpoint unset to use the venue's own"
+        return Finding(Verdict.FAIL, f"{venue.name}: {text}: {advice}")
     took_ms = (time.monotonic() - started_s) * 1000
     return Finding(Verdict.OK, f"{venue.name}: {url} delivers, first {kind} after {took_ms:.0f} ms")
 

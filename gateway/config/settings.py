@@ -9,7 +9,7 @@ this table in print.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -40,6 +40,7 @@ _BASES: Final = "BTC ETH BNB SOL XRP DOGE ADA TRX AVAX LINK DOT LTC BCH UNI NEAR
 _SYMBOLS: Final = tuple(f"{base}USDT" for base in _BASES.split())
 _STREAMS: Final = ("aggTrade", "bookTicker", "miniTicker")
 _LATER: Final = "(not used yet) "
+Lines: TypeAlias = Annotated[int, Field(ge=1, le=2)]
 
 
 def setting(env: str, default: Any, meaning: str, flag: str | None = None) -> Any:
@@ -133,6 +134,7 @@ class Exchange(Section):
     )
     symbols: Symbols = setting("EXCHANGE_SYMBOLS", _SYMBOLS, "BTCUSDT, BTCUSDT.P, BTCUSD.P …, or all")
     streams: Streams = setting("EXCHANGE_STREAMS", _STREAMS, "streams of each symbol")
+    redundancy: Lines = setting("EXCHANGE_REDUNDANCY", 1, "connections that carry each stream, 1 or 2")
     ws_endpoint: WsUrl = setting("EXCHANGE_WS_ENDPOINT", "", "spot WebSocket address; empty is the venue's")
     rest_endpoint: HttpUrl = setting("EXCHANGE_REST_ENDPOINT", "", "spot REST address; empty is the venue's")
     usdm_ws_endpoint: WsUrl = setting("EXCHANGE_USDM_WS_ENDPOINT", "", "the same for USD-M futures")

@@ -1,20 +1,19 @@
-"""One place of the plan: a connection that is kept, with its streams subscribed.
+"""One connection to a venue, from the attempt to its end, with its streams subscribed.
 
-    connecting -> subscribing -> live -> backing off -> connecting …
+    connecting -> subscribing -> live -> over
 
 The rules of this file:
-- A connection is replaced when it ends, when the venue announces a shutdown, when a message of
-  ours is not answered in time, and before the venue's own limit of age.
-- After a failure it waits (backoff.py). Only valid data shows that the venue works again: the
-  first after that is tried at once.
+- It ends when the socket does, and when nothing was ever answered. Everything else that speaks against
+  it is only said (`due`): whether there is a better one is the line's business (line.py).
 - What comes over the socket is taken in its callback. Everything sent is sent by `run`.
+- Only valid data shows that the venue works, not that it accepts and acknowledges.
 """
 
 import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NoReturn, TypeAlias
 
@@ -22,18 +21,20 @@ import structlog
 
 from gateway.exchanges.errors import BadPayload
 from gateway.exchanges.venue import Venue
-from gateway.feeds.backoff import Backoff
+from gateway.feeds.arrivals import LineArrivals
 from gateway.feeds.bad_payloads import BadPayloads
 from gateway.feeds.budget import Budget
 from gateway.feeds.errors import VenueError
-from gateway.feeds.plan import Slot
+from gateway.feeds.rhythm import Mute, RhythmRules, Rhythms, Silence
 from gateway.feeds.socket import Socket, open_socket
 from gateway.feeds.subscriptions import Subscriptions
+from protocol.events import GapCause
 from protocol.market import Ack, MarketEvent, Shutdown
 
 OnEvent: TypeAlias = Callable[[MarketEvent, int], None]
 
 _NOTICES: Final = (Ack, Shutdown)
+_LEAST_SPARE: Final = 0.1
 log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger()
 
 
@@ -47,7 +48,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
-    """What a connection looks like at one moment."""
+    """What a line of the pool looks like at one moment: its connection, and what all of them did."""
 
     name: str
     url: str
@@ -65,6 +66,13 @@ class ConnectionState:
     bad_payloads: int
     reconnects: int
     last_error: str | None
+    """What the venue last complained of, or why the connection before this one ended or was replaced."""
+    successor: Phase | None
+    """How far the one is that shall take over, or is asked for its opinion of a silence."""
+    mute: str
+    """Which silence is suspicious, and what is known about it; empty when none is."""
+    arrivals: LineArrivals | None
+    """How it compares with the other line; None where there is one line only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,146 +82,170 @@ class Patience:
     connect_s: float = 10.0
     ack_s: float = 10.0
     spare_life_s: float = 1_800.0
-    """A connection is replaced at a random moment of so long before the venue cuts it."""
+    """A connection is replaced at a random moment of the last so long, but for its last tenth."""
     first_backoff_ms: int = 500
     longest_backoff_ms: int = 30_000
+    overlap_s: float = 1.0
+    """For so long after its last acknowledgement a successor and the old one both deliver, at least."""
+    quiet_s: float = 5.0
+    """A successor that is acknowledged and has nothing to deliver takes over after so long."""
+    takeover_s: float = 30.0
+    """A successor that has not taken over by then is given up."""
+    opinion_s: float = 5.0
+    """For so long a second connection listens for what the first one does not hear."""
+    opinion_every_s: float = 60.0
+    """How often single silent symbols may cost a connection."""
+    lag_s: float = 0.5
+    """What one connection brings so much later than another is late, not missing."""
+    rhythm: RhythmRules = field(default_factory=RhythmRules)
 
 
 class EndOfConnection(VenueError):
     """This connection is over."""
 
+    cause = GapCause.CONNECTION_LOST
 
-class PlannedEnd(EndOfConnection):
-    """It still works, but not for long: the next one may be had at once."""
+
+class NoAck(EndOfConnection):
+    """The venue does not answer what it is asked."""
+
+    cause = GapCause.MUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Why a connection that still stands should be replaced."""
+
+    cause: GapCause
+    reason: str
+    silence: Silence | None = None
+    """It is only suspected: another connection must prove it."""
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What the connections of one line have received and suffered, together."""
+
+    last_message_us: int = 0
+    messages: int = 0
+    bytes: int = 0
+    bad_payloads: int = 0
+    last_error: str | None = None
 
 
 class Connection:
     def __init__(
         self,
         venue: Venue,
-        slot: Slot,
+        kind: str,
+        name: str,
         on_event: OnEvent,
+        on_proof: Callable[[], None],
         bad_payloads: BadPayloads,
-        attempts: Budget,
+        traffic: Traffic,
+        rhythms: Rhythms,
         random: Callable[[], float],
         patience: Patience,
     ) -> None:
-        self.slot = slot
-        self._url = venue.url(slot.kind)
+        """`on_proof` hears of its first valid data."""
+        self.phase = Phase.CONNECTING
+        self.phase_since_ms = now_ms()
+        self.rhythms = rhythms
+        self.subscriptions = Subscriptions()
+        self.end: VenueError | None = None
+        """Set by who runs it."""
+        self.is_open = False
+        """The venue has accepted it, at some time."""
+        self.is_proven = False
+        """Valid data has come."""
+        self.settled_ms = 0
+        """When everything was first acknowledged; 0 before."""
+        self.last_message_us = 0
         self._venue = venue
+        self._kind = kind
+        self._name = name
         self._parse = venue.dialect.parse
         self._on_event = on_event
+        self._on_proof = on_proof
         self._all_bad_payloads = bad_payloads
-        self._attempts = attempts
-        self._random = random
+        self._traffic = traffic
         self._patience = patience
-        self._backoff = Backoff(patience.first_backoff_ms, patience.longest_backoff_ms)
-        self._subscriptions = Subscriptions()
+        self._random = random
+        self._old_at_ms = 0
         # Half of what the venue allows: messages bunch up on their way, and a ping may want its pong
         # in the middle of our own.
         self._control = Budget(venue.limits.control_per_s // 2, 1_000)
         self._wake = asyncio.Event()
         """Something happened that `run` should look at."""
-        self._is_proven = False
-        """Valid data has come over this connection."""
         self._shutdown_announced = False
-        self._phase = Phase.CONNECTING
-        self._phase_since_ms = now_ms()
-        self._last_message_us = 0
-        self._messages = 0
-        self._bytes = 0
-        self._bad_payloads = 0
-        self._attempts_made = 0
-        self._last_error: str | None = None
 
     def want(self, natives: frozenset[str]) -> None:
         """Carry these symbols from now on."""
-        self._subscriptions.want([self._venue.dialect.stream_name(one, self.slot.kind) for one in natives])
+        self.subscriptions.want([self._venue.dialect.stream_name(one, self._kind) for one in natives])
+        self.rhythms.want(natives)
         self._wake.set()
 
-    def state(self) -> ConnectionState:
-        return ConnectionState(
-            name=str(self.slot),
-            url=self._url,
-            kind=self.slot.kind,
-            streams=tuple(sorted(self._subscriptions.wanted)),
-            rejected=dict(self._subscriptions.rejected),
-            phase=self._phase,
-            phase_since_ms=self._phase_since_ms,
-            last_message_us=self._last_message_us,
-            messages=self._messages,
-            bytes=self._bytes,
-            bad_payloads=self._bad_payloads,
-            reconnects=max(self._attempts_made - 1, 0),
-            last_error=self._last_error,
-        )
+    def due(self, now_ms: int) -> Due | None:
+        """Say whether and why it should be replaced, the most certain reason first."""
+        if not self.is_open:
+            return None
+        if self._shutdown_announced:
+            return Due(GapCause.ROTATED, "the exchange announced that it shuts this connection down")
+        if self._no_ack(now_ms):
+            return Due(GapCause.MUTE, self._no_ack_text())
+        if now_ms >= self._old_at_ms:
+            return Due(GapCause.ROTATED, "replaced before the exchange's limit of age")
+        if silence := self.rhythms.silence(now_ms):
+            return Due(GapCause.MUTE, str(silence), silence)
+        return None
 
-    async def run(self) -> None:
-        """Keep the connection until cancelled. Raises only what `on_event` raised."""
-        while True:
-            await self._attempt_allowed()
-            self._is_proven = self._shutdown_announced = False
-            try:
-                await self._connect_once()
-            except VenueError as error:
-                await self._back_off(error)
-
-    async def _attempt_allowed(self) -> None:
-        self._enter(Phase.CONNECTING)
-        await asyncio.sleep(self._attempts.book(now_ms()) / 1_000)
-        self._attempts_made += 1
-
-    async def _back_off(self, error: VenueError) -> None:
-        self._last_error = str(error)
-        at_once = isinstance(error, PlannedEnd) and self._is_proven
-        delay_ms = 0 if at_once else self._backoff.next_delay_ms(self._random())
-        log.warning(
-            "feed.connection_lost",
-            venue=self._venue.name,
-            connection=str(self.slot),
-            reason=str(error),
-            retry_ms=delay_ms,
-        )
-        self._enter(Phase.BACKING_OFF)
-        await asyncio.sleep(delay_ms / 1_000)
-
-    async def _connect_once(self) -> NoReturn:
-        """Connect and keep the streams subscribed until the connection is over. Raises why it is."""
+    async def run(self) -> NoReturn:
+        """Connect and keep the streams subscribed until it is over. Raises why it is."""
         async with open_socket(
-            self._url, self._on_message, self._on_control, self._wake.set, self._patience.connect_s
+            self._venue.url(self._kind),
+            self._on_message,
+            self._on_control,
+            self._wake.set,
+            self._patience.connect_s,
         ) as socket:
-            self._subscriptions.on_open()
+            self.is_open = True
+            self._old_at_ms = now_ms() + self._draw_life_ms()
             self._enter(Phase.SUBSCRIBING)
-            spare_s = self._patience.spare_life_s * self._random()
-            old_at_ms = now_ms() + round((self._venue.limits.max_life_s - spare_s) * 1_000)
             while True:
                 self._wake.clear()
-                self._raise_if_over(socket, old_at_ms)
-                look_again_ms = self._send_requests(socket)
-                await self._wait(min(look_again_ms, old_at_ms - now_ms()))
+                self._raise_if_over(socket)
+                await self._wait(self._send_requests(socket))
 
-    def _raise_if_over(self, socket: Socket, old_at_ms: int) -> None:
+    def _draw_life_ms(self) -> int:
+        """Say how long until it is old: not all at once, and early enough for a successor."""
+        spare_s = self._patience.spare_life_s * (_LEAST_SPARE + (1 - _LEAST_SPARE) * self._random())
+        return round((self._venue.limits.max_life_s - spare_s) * 1_000)
+
+    def _raise_if_over(self, socket: Socket) -> None:
         if socket.end is not None:
             raise EndOfConnection(socket.end)
-        if self._shutdown_announced:
-            raise PlannedEnd("the exchange announced that it shuts this connection down")
-        if self._subscriptions.overdue_ms(now_ms()) >= self._patience.ack_s * 1_000:
-            raise EndOfConnection(f"no answer to a subscribe within {self._patience.ack_s:g} s")
-        if now_ms() >= old_at_ms:
-            # Here a successor will take over before this connection goes.
-            raise PlannedEnd("replaced before the exchange's limit of age")
+        if self._no_ack(now_ms()) and not self.is_proven:
+            raise NoAck(self._no_ack_text())
+
+    def _no_ack(self, now_ms: int) -> bool:
+        return self.subscriptions.overdue_ms(now_ms) >= self._patience.ack_s * 1_000
+
+    def _no_ack_text(self) -> str:
+        return f"{Mute.NO_ACK}: no answer to a subscribe within {self._patience.ack_s:g} s"
 
     def _send_requests(self, socket: Socket) -> int:
         """Ask for what is missing, as far as the venue's limit allows; say when to look again, in ms."""
         wait_ms = self._control.wait_ms(now_ms())
-        while not wait_ms and (request := self._subscriptions.next_request(now_ms())):
+        while not wait_ms and (request := self.subscriptions.next_request(now_ms())):
             ask = self._venue.dialect.subscribe if request.subscribe else self._venue.dialect.unsubscribe
             socket.send(ask(request.names, request.id))
             self._on_control()
             wait_ms = self._control.wait_ms(now_ms())
-        is_settled = self._subscriptions.is_settled
+        is_settled = self.subscriptions.is_settled
         self._enter(Phase.LIVE if is_settled else Phase.SUBSCRIBING)
-        ack_due_ms = round(self._patience.ack_s * 1_000) - self._subscriptions.overdue_ms(now_ms())
+        ack_due_ms = round(self._patience.ack_s * 1_000) - self.subscriptions.overdue_ms(now_ms())
+        if ack_due_ms <= 0:
+            ack_due_ms = round(self._patience.ack_s * 1_000)  # said already, by `due`
         return ack_due_ms if is_settled or not wait_ms else min(wait_ms, ack_due_ms)
 
     async def _wait(self, at_most_ms: int) -> None:
@@ -222,44 +254,48 @@ class Connection:
                 await self._wake.wait()
 
     def _enter(self, phase: Phase) -> None:
-        if phase is not self._phase:
-            self._phase = phase
-            self._phase_since_ms = now_ms()
-            if phase is Phase.LIVE:
-                streams = len(self._subscriptions.wanted)
-                log.info("feed.live", venue=self._venue.name, connection=str(self.slot), streams=streams)
+        if phase is self.phase:
+            return
+        self.phase = phase
+        self.phase_since_ms = now_ms()
+        if phase is Phase.LIVE:
+            self.settled_ms = self.settled_ms or now_ms()
+            self.rhythms.listen(now_ms())
+            streams = len(self.subscriptions.wanted)
+            log.info("feed.live", venue=self._venue.name, connection=self._name, streams=streams)
 
     # In the socket's callbacks
 
     def _on_message(self, data: bytes, received_us: int) -> None:
-        self._last_message_us = received_us
-        self._messages += 1
-        self._bytes += len(data)
+        self.last_message_us = self._traffic.last_message_us = received_us
+        self._traffic.messages += 1
+        self._traffic.bytes += len(data)
         try:
             message = self._parse(data)
         except BadPayload as error:
-            self._bad_payloads += 1
-            self._all_bad_payloads.add(received_us, str(self.slot), error.reason, data)
+            self._traffic.bad_payloads += 1
+            self._all_bad_payloads.add(received_us, self._name, error.reason, data)
             return
         if isinstance(message, _NOTICES):
             self._on_notice(message)
         elif message is not None:
-            if not self._is_proven:
-                self._is_proven = True
-                self._backoff.reset()
+            if not self.is_proven:
+                self.is_proven = True
+                self._on_proof()
+            self.rhythms.heard(message.native, now_ms())
             self._on_event(message, received_us)
 
     def _on_notice(self, message: Ack | Shutdown) -> None:
         if isinstance(message, Shutdown):
             self._shutdown_announced = True
-        elif complaint := self._subscriptions.on_ack(message):
-            self._last_error = complaint
+        elif complaint := self.subscriptions.on_ack(message):
+            self._traffic.last_error = complaint
             log.warning(
                 "feed.request_rejected",
                 venue=self._venue.name,
-                connection=str(self.slot),
+                connection=self._name,
                 reason=complaint,
-                rejected=sorted(self._subscriptions.rejected),
+                rejected=sorted(self.subscriptions.rejected),
             )
         self._wake.set()
 

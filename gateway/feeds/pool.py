@@ -4,22 +4,34 @@
         pool.want({"BTCUSDT", "ETHUSDT"})
 
 `on_event` is called from the socket's callback, with no queue and no await in between, so it must
-be quick. What it raises ends the pool and comes out of the `async with`, as a group.
+be quick. What it raises ends the pool and comes out of the `async with`, as a group. Events come in
+the order of each connection, and twice while two connections carry the same stream: during a
+replacement, and all the time with `redundancy=2`. Ids tell. `on_boundary` hears of every end,
+replacement and silence of a connection.
 """
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from types import TracebackType
 from typing import Final, Self
 
 from gateway.exchanges.venue import Venue
+from gateway.feeds.arrivals import Arrivals
 from gateway.feeds.bad_payloads import BadPayloads
+from gateway.feeds.boundary import Boundary
 from gateway.feeds.budget import Budget
-from gateway.feeds.connection import Connection, ConnectionState, OnEvent, Patience
+from gateway.feeds.connection import ConnectionState, OnEvent, Patience
+from gateway.feeds.line import Line, OnBoundary
 from gateway.feeds.plan import Plan, Slot, plan_streams
 
 PATIENCE: Final = Patience()
+LETTERS: Final = {1: ("",), 2: ("a", "b")}
+"""By redundancy: how the lines of a slot are told apart."""
+
+
+def _ignore(boundary: Boundary) -> None:
+    """Take a boundary that nobody asked for."""
 
 
 class ConnectionPool:
@@ -29,13 +41,16 @@ class ConnectionPool:
         kinds: Iterable[str],
         on_event: OnEvent,
         *,
+        on_boundary: OnBoundary = _ignore,
+        redundancy: int = 1,
         attempts_share: float = 1.0,
         patience: Patience = PATIENCE,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """Open with `async with`.
 
-        `attempts_share` is this process's part of the connection attempts that the venue allows an address.
+        `redundancy` 2 carries every stream on two connections all the time. `attempts_share` is this
+        process's part of the connection attempts that the venue allows an address.
         """
         self._kinds = tuple(dict.fromkeys(kinds))
         if unknown := set(self._kinds) - venue.categories.keys():
@@ -43,6 +58,8 @@ class ConnectionPool:
         self.bad_payloads = BadPayloads()
         self._venue = venue
         self._on_event = on_event
+        self._on_boundary = on_boundary
+        self._letters = LETTERS[redundancy]
         self._attempts = Budget(int(venue.limits.attempts_per_5_min * attempts_share), 300_000)
         self._patience = patience
         self._jitter = jitter
@@ -50,7 +67,7 @@ class ConnectionPool:
         self._is_open = False
         self._natives: frozenset[str] = frozenset()
         self._plan: Plan = {}
-        self._running: dict[Slot, tuple[Connection, asyncio.Task[None]]] = {}
+        self._running: dict[Slot, list[tuple[Line, asyncio.Task[None]]]] = {}
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
@@ -62,7 +79,7 @@ class ConnectionPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_open = False
-        for _, task in self._running.values():
+        for _, task in self._lines():
             task.cancel()
         await self._tasks.__aexit__(kind, error, trace)
 
@@ -72,31 +89,47 @@ class ConnectionPool:
         if self._is_open:
             self._follow_plan()
 
+    def rotate(self) -> None:
+        """Replace every connection now, make-before-break."""
+        for line, _ in self._lines():
+            line.rotate()
+
     def state(self) -> list[ConnectionState]:
-        return [connection.state() for connection, _ in self._running.values()]
+        """Describe every line: one a slot of the plan, or two."""
+        return [line.state() for line, _ in self._lines()]
+
+    def _lines(self) -> Iterator[tuple[Line, asyncio.Task[None]]]:
+        for lines in self._running.values():
+            yield from lines
 
     def _follow_plan(self) -> None:
         most = self._venue.limits.streams_per_connection
         before, self._plan = self._plan, plan_streams(self._plan, self._natives, self._kinds, most)
         for slot in before.keys() - self._plan.keys():
-            _, task = self._running.pop(slot)
-            task.cancel()
+            for _, task in self._running.pop(slot):
+                task.cancel()
         for slot, natives in self._plan.items():
             if slot not in before:
                 self._start(slot)
-            connection, _ = self._running[slot]
             if natives != before.get(slot):
-                connection.want(natives)
+                for line, _ in self._running[slot]:
+                    line.want(natives)
 
     def _start(self, slot: Slot) -> None:
-        connection = Connection(
-            self._venue,
-            slot,
-            self._on_event,
-            self.bad_payloads,
-            self._attempts,
-            self._jitter,
-            self._patience,
-        )
-        task = self._tasks.create_task(connection.run(), name=f"{self._venue.name} {slot}")
-        self._running[slot] = connection, task
+        arrivals = Arrivals() if len(self._letters) > 1 else None
+        self._running[slot] = []
+        for letter in self._letters:
+            line = Line(
+                self._venue,
+                slot,
+                letter,
+                self._on_event,
+                self._on_boundary,
+                self.bad_payloads,
+                self._attempts,
+                arrivals,
+                self._jitter,
+                self._patience,
+            )
+            task = self._tasks.create_task(line.run(), name=f"{self._venue.name} {line.name}")
+            self._running[slot].append((line, task))

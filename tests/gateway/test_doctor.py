@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from gateway import doctor
 from gateway.config.load import Settings, changed
@@ -48,6 +49,20 @@ async def test_an_address_that_connects_and_stays_mute_is_called_dead(monkeypatc
         finding = await check_socket(at(USDM, exchange), kind)
     assert finding.verdict is Verdict.FAIL
     assert "the address is dead" in finding.text
+    assert f"acked but no data: btcusdt@{kind}" in finding.text
+
+
+async def test_an_address_that_does_not_answer_at_all_is_called_dead_too(monkeypatch):
+    monkeypatch.setattr(doctor, "DELIVERY_TIMEOUT_S", 0.3)
+
+    async def say_nothing(socket: ServerConnection) -> None:
+        await socket.wait_closed()
+
+    async with serve(say_nothing, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        finding = await check_socket(SPOT.with_endpoints(f"ws://127.0.0.1:{port}"), "aggTrade")
+    assert finding.verdict is Verdict.FAIL
+    assert "no ack: btcusdt@aggTrade" in finding.text
 
 
 async def test_where_nothing_listens_is_said_to_be_so():

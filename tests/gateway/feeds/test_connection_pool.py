@@ -2,66 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
+from listening import PATIENT, Heard, answer_all, pool_of, scripted, simulated, trade_of, venue_at
+from websockets.asyncio.server import ServerConnection
 
 from gateway.exchanges.venue import VENUES, Venue
-from gateway.feeds.connection import OnEvent, Patience, Phase
+from gateway.feeds.connection import Phase
 from gateway.feeds.pool import ConnectionPool
 from gateway.sim.faults import Fault, FaultKind
 from gateway.sim.server import SimOptions, SimulatedExchange
 from protocol.market import AggTrade, BookTop, DayTicker, MarketEvent
-
-PATH = {"binance": "", "binance-usdm": "/fstream", "binance-coinm": "/dstream"}
-PATIENT = Patience(first_backoff_ms=20, longest_backoff_ms=100)
-
-
-class Heard:
-    """What a pool has handed over; wakes whoever waits for something in it."""
-
-    def __init__(self) -> None:
-        self.events: list[MarketEvent] = []
-        self._more = asyncio.Event()
-
-    def __call__(self, event: MarketEvent, received_us: int) -> None:
-        assert received_us > 1_700_000_000_000_000
-        self.events.append(event)
-        self._more.set()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for a condition, looking whenever an event arrives."""
-        async with asyncio.timeout(20):
-            while not condition():
-                self._more.clear()
-                await self._more.wait()
-
-    async def more(self, count: int = 5) -> None:
-        """Wait for some events from now on."""
-        goal = len(self.events) + count
-        await self.until(lambda: len(self.events) >= goal)
-
-    def seen(self) -> set[tuple[type, str]]:
-        return {(type(event), event.native) for event in self.events}
-
-    def ids(self, native: str) -> list[int]:
-        return [one.id for one in self.events if isinstance(one, AggTrade) and one.native == native]
-
-
-def venue_at(sim: SimulatedExchange, name: str = "binance") -> Venue:
-    return VENUES[name].with_endpoints(f"ws://127.0.0.1:{sim.port}{PATH[name]}", sim.url)
-
-
-def pool_of(venue: Venue, on_event: OnEvent, **options: Any) -> ConnectionPool:
-    return ConnectionPool(venue, ("aggTrade",), on_event, **{"patience": PATIENT, **options})
-
-
-def simulated(rate: float = 50) -> SimulatedExchange:
-    return SimulatedExchange(SimOptions(symbols=5, rate=rate))
 
 
 @pytest.mark.parametrize(
@@ -220,40 +172,6 @@ def test_a_kind_that_the_venue_does_not_have_is_refused() -> None:
 # Exchanges that do what the simulated one does not
 
 
-Script = Callable[[ServerConnection], Any]
-
-
-@asynccontextmanager
-async def scripted(script: Script) -> AsyncIterator[Venue]:
-    async with serve(script, "127.0.0.1", 0) as server:
-        port = next(iter(server.sockets)).getsockname()[1]
-        yield VENUES["binance"].with_endpoints(f"ws://127.0.0.1:{port}")
-
-
-def trade_of(name: str, trade_id: int = 1) -> str:
-    native = name.partition("@")[0].upper()
-    event = {
-        "e": "aggTrade",
-        "s": native,
-        "a": trade_id,
-        "p": "1",
-        "q": "1",
-        "f": 1,
-        "l": 1,
-        "T": 1,
-        "m": True,
-    }
-    return json.dumps({"stream": name, "data": event}, separators=(",", ":"))
-
-
-async def answer_all(socket: ServerConnection) -> None:
-    async for text in socket:
-        request = json.loads(text)
-        await socket.send(json.dumps({"result": None, "id": request["id"]}))
-        for name in request["params"]:
-            await socket.send(trade_of(name))
-
-
 async def test_a_rejected_stream_is_named_and_harms_no_other() -> None:
     async def refuse_bad(socket: ServerConnection) -> None:
         async for text in socket:
@@ -324,19 +242,10 @@ async def test_a_close_is_reported_in_the_venues_words() -> None:
     async def turn_away(socket: ServerConnection) -> None:
         await socket.close(1008, "too many requests")
 
-    failed = asyncio.Event()
-
-    def jitter() -> float:
-        failed.set()
-        return 0.5
-
-    async with (
-        scripted(turn_away) as venue,
-        pool_of(venue, Heard(), jitter=jitter) as pool,
-    ):
+    heard = Heard()
+    async with scripted(turn_away) as venue, pool_of(venue, heard) as pool:
         pool.want({"BTCUSDT"})
-        async with asyncio.timeout(20):
-            await failed.wait()
+        assert "too many requests" in (await heard.boundary()).detail
         assert "too many requests" in str(pool.state()[0].last_error)
 
 

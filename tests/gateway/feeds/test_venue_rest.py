@@ -48,10 +48,46 @@ async def test_symbols_that_are_not_ascii_can_be_asked_for() -> None:
         assert [one.native for one in await rest.day_tickers({foreign})] == [foreign]
 
 
+@pytest.mark.parametrize(
+    ("name", "native"),
+    [("binance", "BTCUSDT"), ("binance-usdm", "BTCUSDT"), ("binance-coinm", "BTCUSD_PERP")],
+)
+async def test_past_trades_come_from_an_id_on_and_without_one_the_newest(name: str, native: str) -> None:
+    async with simulated() as sim, rest_at(sim.url, name) as rest:
+        (newest,) = await rest.agg_trades(native, None, 1)
+        some = await rest.agg_trades(native, newest.id - 9, 5)
+        assert [one.id for one in some] == list(range(newest.id - 9, newest.id - 4))
+        assert {one.native for one in some} == {native}
+        assert all(one.price > 0 and one.quantity > 0 and one.first_id <= one.last_id for one in some)
+        assert abs(newest.traded_us / 1e6 - time.time()) < 60
+        assert len(await rest.agg_trades(native, newest.id - 5_000, 5_000)) == 1_000
+
+
+async def test_half_of_the_weight_may_be_used_at_once() -> None:
+    async with simulated() as sim, rest_at(sim.url, "binance-usdm") as rest:
+        asked = 0
+        while rest.has_spare:
+            await rest.agg_trades("BTCUSDT", None, 1)
+            asked += 1
+        limits = VENUES["binance-usdm"].limits
+        assert asked == limits.weight_per_min // 2 // 20 + 1
+
+
 async def test_told_to_wait_it_waits_and_asks_again() -> None:
     async with simulated() as sim, rest_at(sim.url) as rest:
         sim.inject(Fault(FaultKind.RATE_LIMIT, seconds=0.5, retry_after=1))
         assert len(await rest.exchange_info()) == 5
+
+
+async def test_after_a_refusal_one_asks_at_a_time_until_it_is_over() -> None:
+    async with simulated() as sim, rest_at(sim.url) as rest:
+        sim.inject(Fault(FaultKind.RATE_LIMIT, seconds=1.5, retry_after=1))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(rest.server_time(), 0.5)  # refused, and waiting
+        times = await asyncio.gather(*(rest.server_time() for _ in range(8)))
+        assert len(times) == 8
+        (refusal,) = sim.exchange.faults.past or sim.exchange.faults.standing
+        assert refusal.hits["requests"] <= 2
 
 
 async def test_while_a_ban_lasts_it_does_not_even_ask() -> None:

@@ -1,0 +1,59 @@
+"""What a worker leaves to its successor."""
+
+import asyncio
+import itertools
+
+import structlog
+
+from gateway.feeds.last_ids import LastIds, LastIdsKeeper
+from processors.bus import BusAddress, connect
+
+_venues = (f"test-ids-{number}" for number in itertools.count(1))
+
+
+async def test_a_successor_reads_what_was_written_last(nats_url: str):
+    venue = next(_venues)
+    async with connect(BusAddress([nats_url]), "test") as bus:
+        keeper = LastIdsKeeper(bus, venue, 3)
+        assert await keeper.read() == LastIds(0, {})
+        await keeper.write({"BTCUSDT": 1}, 10)
+        await keeper.write({"BTCUSDT": 2, "币安人生USDT": 7}, 20)
+        await LastIdsKeeper(bus, venue, 4).write({"ETHUSDT": 1}, 30)
+        assert await LastIdsKeeper(bus, venue, 3).read() == LastIds(20, {"BTCUSDT": 2, "币安人生USDT": 7})
+
+
+async def test_ids_are_written_only_when_what_they_name_has_left(nats_url: str):
+    venue = next(_venues)
+    ids, has_left = {"BTCUSDT": 1}, asyncio.Event()
+    async with connect(BusAddress([nats_url]), "test") as bus:
+        written: asyncio.Queue[bytes] = asyncio.Queue()
+        await bus.subscribe(f"state.feed.{venue}.0", lambda _subject, payload: written.put_nowait(payload))
+        keeper = LastIdsKeeper(bus, venue, 0)
+        await keeper.read()
+        asked = asyncio.Event()
+
+        def look() -> bool:
+            asked.set()
+            return has_left.is_set()
+
+        running = asyncio.create_task(keeper.run(lambda: dict(ids), look))
+        async with asyncio.timeout(10):
+            await asked.wait()
+            ids["BTCUSDT"] = 2
+            assert written.empty()
+            has_left.set()
+            assert b'"BTCUSDT":1' in await written.get(), "what was so when it was last looked at"
+            assert b'"BTCUSDT":2' in await written.get()
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_what_cannot_be_read_is_said_and_taken_as_nothing(nats_url: str):
+    venue = next(_venues)
+    async with connect(BusAddress([nats_url]), "test") as bus:
+        keeper = LastIdsKeeper(bus, venue, 0)
+        await keeper.read()
+        await bus.append(f"state.feed.{venue}.0", b"[]")
+        with structlog.testing.capture_logs() as said:
+            assert await keeper.read() == LastIds(0, {})
+        assert said[0]["event"] == "feed.last_ids_unreadable"

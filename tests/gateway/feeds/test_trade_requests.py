@@ -1,0 +1,94 @@
+"""Past trades by request: from the tape, from the venue, from neither."""
+
+import pytest
+
+from gateway.exchanges.venue import VENUES
+from gateway.feeds.rest import Rest
+from gateway.feeds.trade_requests import TradeRequests
+from gateway.sim.faults import Fault, FaultKind
+from gateway.sim.server import SimOptions, SimulatedExchange
+from processors.price import PriceProcessor
+from protocol.events import Kind, TradeFlag
+from protocol.frames import decode_v2
+
+SUBJECT = "request.trades.binance.BTCUSDT"
+
+
+async def ask(requests: TradeRequests, first: int, last: int) -> list:
+    reply = await requests.answer(SUBJECT, b'{"first":%d,"last":%d}' % (first, last))
+    assert reply is not None
+    frame = decode_v2(reply)
+    assert frame.kind is Kind.TRADE
+    return frame.rows()
+
+
+@pytest.fixture
+async def sim():
+    async with SimulatedExchange(SimOptions(symbols=2, rate=50)) as running:
+        yield running
+
+
+@pytest.fixture
+async def rest(sim):
+    async with Rest(VENUES["binance"].with_endpoints(rest=sim.url), first_backoff_ms=1) as opened:
+        yield opened
+
+
+async def requests_with_the_newest(rest: Rest, count: int) -> tuple[TradeRequests, int]:
+    """Make a worker that has the newest trades on its tape, and name the last."""
+    processor = PriceProcessor("binance", 0, epoch_us=1)
+    processor.add_symbol("BTCUSDT", 7)
+    newest = await rest.agg_trades("BTCUSDT", None, count)
+    for trade in newest:
+        processor.on_event(trade, 1)
+    requests = TradeRequests(processor, rest, lambda _native: newest[-1].id)
+    requests.add_symbol("BTCUSDT")
+    return requests, newest[-1].id
+
+
+async def test_what_the_tape_has_is_answered_from_it(rest):
+    requests, last = await requests_with_the_newest(rest, 20)
+    rows = await ask(requests, last - 9, last)
+    assert [row.id for row in rows] == list(range(last - 9, last + 1))
+    assert {row.symbol_id for row in rows} == {7}
+    assert not any(row.flags & TradeFlag.RECOVERED for row in rows)
+
+
+async def test_what_the_tape_has_gone_past_is_fetched_from_the_venue(rest):
+    requests, last = await requests_with_the_newest(rest, 20)
+    rows = await ask(requests, last - 2_499, last)
+    assert [row.id for row in rows] == list(range(last - 2_499, last + 1))
+    fetched = [row.id for row in rows if row.flags & TradeFlag.RECOVERED]
+    assert fetched == list(range(last - 2_499, last - 19))
+
+
+async def test_a_request_is_answered_with_five_thousand_at_most(rest):
+    requests, last = await requests_with_the_newest(rest, 1)
+    rows = await ask(requests, last - 9_999, last)
+    assert [row.id for row in rows] == list(range(last - 9_999, last - 4_999))
+
+
+async def test_what_nobody_has_is_absent_from_the_reply(rest, sim):
+    requests, last = await requests_with_the_newest(rest, 5)
+    sim.inject(Fault(FaultKind.RATE_LIMIT, status=418, retry_after=7_200))
+    assert [row.id for row in await ask(requests, last - 9, last)] == list(range(last - 4, last + 1))
+
+
+async def test_what_is_newer_than_all_that_is_known_is_not_fetched(rest, sim):
+    requests, last = await requests_with_the_newest(rest, 5)
+    asked = sim.exchange.counted["rest.200"]
+    assert await ask(requests, last + 1, last + 5_000) == []
+    assert [row.id for row in await ask(requests, last, last + 100)] == [last]
+    assert sim.exchange.counted["rest.200"] == asked
+
+
+async def test_another_workers_symbol_is_met_with_silence(rest):
+    requests, _ = await requests_with_the_newest(rest, 1)
+    assert await requests.answer("request.trades.binance.ETHUSDT", b'{"first":1,"last":2}') is None
+
+
+@pytest.mark.parametrize("payload", [b"", b"[]", b'{"first":0,"last":5}', b'{"first":1}', b"\xff"])
+async def test_nonsense_is_refused(rest, payload: bytes):
+    requests, _ = await requests_with_the_newest(rest, 1)
+    with pytest.raises(KeyError):
+        await requests.answer(SUBJECT, payload)
