@@ -1,7 +1,8 @@
 """The one door to NATS.
 
 Ticks go by core NATS: published without waiting, lost if nobody listens, which is why every
-batch carries a sequence. What must be there tomorrow (the symbol registry) goes by JetStream.
+batch carries a sequence. What must be there tomorrow (the symbol registry, the gap ledger, the last
+ids) goes by JetStream, which acknowledges; nothing on the way of a tick waits for that.
 A lost server is looked for again four times a second, for ever; subscriptions come back by
 themselves.
 """
@@ -36,6 +37,8 @@ log = structlog.get_logger()
 
 Handler: TypeAlias = Callable[[str, bytes], None]
 Answer: TypeAlias = Callable[[str, bytes], bytes]
+SlowAnswer: TypeAlias = Callable[[str, bytes], Awaitable[bytes | None]]
+MAX_SLOW_ANSWERS: Final = 64
 
 
 class BusError(Exception):
@@ -77,6 +80,22 @@ class Endpoint:
     subject: str
     answer: Answer
     """From subject and payload to the reply; raises KeyError for what does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlowEndpoint:
+    """Requests whose answers take a while: several are worked on at the same time.
+
+    Full, at 64: the request is refused at once, with an error that says so.
+    """
+
+    name: str
+    subject: str
+    answer: SlowAnswer
+    """Raises KeyError for what does not exist. None: not ours, another process will answer."""
+    asked_by_all: str = ""
+    """A name of this process's own: every process that serves the subject hears every request, and
+    those that cannot answer stay silent. Without one, a request goes to any one of them."""
 
 
 class Bus:
@@ -145,6 +164,8 @@ class Bus:
         description: str,
         endpoints: Sequence[Endpoint],
         about: Mapping[str, str],
+        slow: Sequence[SlowEndpoint] = (),
+        tasks: asyncio.TaskGroup | None = None,
     ) -> None:
         """Appear as a NATS micro service (`nats micro ls`) that answers these requests."""
         service = await micro.add_service(
@@ -158,19 +179,51 @@ class Bus:
             await service.add_endpoint(
                 name=endpoint.name, subject=endpoint.subject, handler=_responder(endpoint.answer)
             )
+        for one in slow:
+            if tasks is None:
+                raise ValueError("slow endpoints need a TaskGroup to work in")
+            await service.add_endpoint(
+                name=one.name,
+                subject=one.subject,
+                queue_group=one.asked_by_all or None,
+                handler=_SlowResponder(one.answer, tasks).respond,
+            )
 
     # JetStream
 
     async def open_stream(self, name: str, subject: str, max_messages: int) -> None:
         """Make sure that an append-only stream exists; a full one refuses new messages."""
-        config = StreamConfig(
-            name=name,
-            subjects=[subject],
-            max_msgs=max_messages,
-            discard=DiscardPolicy.NEW,
-            deny_delete=True,
-            deny_purge=True,
+        await self._open_stream(
+            StreamConfig(
+                name=name,
+                subjects=[subject],
+                max_msgs=max_messages,
+                discard=DiscardPolicy.NEW,
+                deny_delete=True,
+                deny_purge=True,
+            )
         )
+
+    async def open_rolling_stream(
+        self, name: str, subject: str, *, max_bytes: int, max_age_s: float = 0, newest_only: bool = False
+    ) -> None:
+        """Make sure that a stream exists in which the oldest messages go when it is full or they are old.
+
+        `newest_only` keeps one message a subject.
+        """
+        await self._open_stream(
+            StreamConfig(
+                name=name,
+                subjects=[subject],
+                max_bytes=max_bytes,
+                max_age=max_age_s,
+                max_msgs_per_subject=1 if newest_only else -1,
+                discard=DiscardPolicy.OLD,
+            )
+        )
+
+    async def _open_stream(self, config: StreamConfig) -> None:
+        name = config.name or ""
         try:
             try:
                 await self._stream.stream_info(name)
@@ -180,6 +233,17 @@ class Bus:
             raise BusError(f"JetStream cannot keep the stream {name}: {error.description}") from error
         except NatsError as error:
             raise BusError(f"JetStream is needed and does not answer: {error or 'no reply'}") from error
+
+    async def append(self, subject: str, payload: bytes, message_id: str = "") -> int:
+        """Append a message, wait until it is stored, and return its sequence. Raises BusError.
+
+        The same `message_id` within two minutes is stored once, so that a doubtful append may be repeated.
+        """
+        headers = {"Nats-Msg-Id": message_id} if message_id else None
+        try:
+            return (await self._stream.publish(subject, payload, headers=headers)).seq
+        except (APIError, NatsError) as error:
+            raise BusError(f"cannot append to {subject}: {error or 'no reply'}") from error
 
     async def append_first(self, subject: str, payload: bytes) -> int | None:
         """Append a message if its subject has none yet; return its sequence, or None if it has one."""
@@ -211,6 +275,16 @@ class Bus:
             raise BusError(f"cannot read {stream} at {sequence}: {error or 'no reply'}") from error
         return message.data or b""
 
+    async def read_last(self, stream: str, subject: str) -> bytes | None:
+        """Read the newest stored message of a subject; None if there is none."""
+        try:
+            message = await self._stream.get_last_msg(stream, subject)
+        except NotFoundError:
+            return None
+        except (APIError, NatsError) as error:
+            raise BusError(f"cannot read the last {subject}: {error or 'no reply'}") from error
+        return message.data or b""
+
     # Callbacks of the client
 
     async def _reconnected(self) -> None:
@@ -228,6 +302,40 @@ def _responder(answer: Answer) -> Callable[[Request], Awaitable[None]]:
         await request.respond(reply)
 
     return respond
+
+
+class _SlowResponder:
+    """Answers the requests of one slow endpoint, each in a task."""
+
+    def __init__(self, answer: SlowAnswer, tasks: asyncio.TaskGroup) -> None:
+        self._answer = answer
+        self._tasks = tasks
+        self._at_work = 0
+
+    async def respond(self, request: Request) -> None:
+        if self._at_work >= MAX_SLOW_ANSWERS:
+            raise ServiceError("503", "too many requests at once")
+        self._at_work += 1
+        self._tasks.create_task(self._respond(request))
+
+    async def _respond(self, request: Request) -> None:
+        try:
+            reply = await self._answer(request.subject, request.data)
+            if reply is not None:
+                await request.respond(reply)
+        except KeyError as error:
+            await _refuse(request, f"no such thing: {error}")
+        except NatsError as error:
+            log.warning("bus.not_answered", subject=request.subject, error=str(error))
+        finally:
+            self._at_work -= 1
+
+
+async def _refuse(request: Request, reason: str) -> None:
+    try:
+        await request.respond_error("404", reason)
+    except NatsError as error:
+        log.warning("bus.not_answered", subject=request.subject, error=str(error))
 
 
 @asynccontextmanager

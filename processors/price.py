@@ -2,21 +2,26 @@
 
 The rules of this file:
 - A symbol's newest price and quote win inside a batch; the record says how many changes it stands for.
-- A trade is never merged. Ids at or below the last one heard are duplicates: counted and dropped.
+- A trade is never merged. One whose id was here before is a duplicate: counted and dropped. One that is
+  late (its id was missing) goes out late, and does not move the price.
+- GAP records stand between the trades, in the order in which they were told.
 - `volume` is the 24 h volume as the venue last stated it, plus the trades later than that statement.
 - A batch has at most 100 records. What waits is bounded: prices and quotes by the number of symbols,
-  trades by `max_waiting_trades`; above it the oldest trades go, and are counted.
+  trades by `max_waiting_trades`; above it the oldest go unsent, are counted and told by `take_overflow`.
+  The newest trades are kept beyond that (`tape`), so readers who see the jump can ask for them.
 
 Pure: events in, encoded bus messages out; the clock is an argument.
 """
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Final, NamedTuple
 
+from processors.tape import CAPACITY, Range, TradeTape
 from protocol import subjects
 from protocol.batches import encode_batch
-from protocol.events import Kind, PriceFlag, TradeFlag
+from protocol.events import Gap, GapState, Kind, PriceFlag, Trade, TradeFlag
 from protocol.frames import LAYOUTS, seal_v2
 from protocol.market import AggTrade, Bar, BookTop, DayTicker, MarketEvent, RawTrade
 
@@ -26,6 +31,7 @@ _I32_MAX: Final = 2**31 - 1
 _PRICE: Final = LAYOUTS[Kind.PRICE].struct
 _QUOTE: Final = LAYOUTS[Kind.QUOTE].struct
 _TRADE: Final = LAYOUTS[Kind.TRADE].struct
+_GAP: Final = LAYOUTS[Kind.GAP].struct
 
 
 @dataclass(slots=True)
@@ -34,6 +40,7 @@ class SymbolState:
 
     id: int
     native: str
+    tape: TradeTape
     price: float = 0.0
     price_sent_us: int = 0
     """When the venue last stated price or volume; if it did not say, when we received it."""
@@ -42,7 +49,8 @@ class SymbolState:
     stated_volume: float = 0.0
     stated_us: int = 0
     traded_since: float = 0.0
-    last_trade_id: int = 0
+    priced_id: int = 0
+    """The newest trade whose price was shown."""
     last_raw_id: int = 0
     bid: float = 0.0
     bid_size: float = 0.0
@@ -52,6 +60,15 @@ class SymbolState:
     quote_sent_us: int = 0
     quote_flags: int = 0
     quote_changes: int = 0
+
+
+class _Waiting(NamedTuple):
+    """A record of the lossless lane that has not been sent yet."""
+
+    kind: Kind
+    native: str
+    trade_id: int
+    record: bytes
 
 
 class Message(NamedTuple):
@@ -82,24 +99,45 @@ class PriceProcessor:
     epoch_us: int
     max_batch: int = MAX_BATCH
     max_waiting_trades: int = MAX_WAITING_TRADES
+    tape_capacity: int = CAPACITY
+    """How many trades of a symbol are kept after they were sent."""
     counters: Counters = field(default_factory=Counters)
     oldest_us: int = 0
     """When the oldest waiting change was received; 0 while nothing waits."""
     _symbols: dict[str, SymbolState] = field(default_factory=dict)
     _prices: dict[str, SymbolState] = field(default_factory=dict)
     _quotes: dict[str, SymbolState] = field(default_factory=dict)
-    _trades: deque[tuple[str, bytes]] = field(default_factory=deque)
+    _trades: deque[_Waiting] = field(default_factory=deque)
+    _overflow: dict[str, Range] = field(default_factory=dict)
     _sequence: int = 0
 
     def add_symbol(self, native: str, symbol_id: int) -> None:
         """Know a symbol from now on; its events are dropped before that, and counted."""
         if native not in self._symbols:
-            self._symbols[native] = SymbolState(symbol_id, native)
+            self._symbols[native] = SymbolState(symbol_id, native, TradeTape(self.tape_capacity))
+
+    def tape(self, native: str) -> TradeTape:
+        """Return the newest trades of a symbol. Raises KeyError if it is not known."""
+        return self._symbols[native].tape
+
+    def symbol_id(self, native: str) -> int:
+        """Return the id of a symbol. Raises KeyError if it is not known."""
+        return self._symbols[native].id
 
     @property
     def waiting(self) -> int:
         """How many records the next batches have."""
         return len(self._prices) + len(self._quotes) + len(self._trades)
+
+    @property
+    def has_room(self) -> bool:
+        """Thousands of trades may come at once."""
+        return len(self._trades) <= self.max_waiting_trades // 2
+
+    def take_overflow(self) -> dict[str, Range]:
+        """Return for each symbol between which ids trades went unsent since the last call."""
+        overflow, self._overflow = self._overflow, {}
+        return overflow
 
     # In
 
@@ -124,21 +162,62 @@ class PriceProcessor:
             case Bar():
                 self._on_price(state, event.close, event.sent_us, received_us)
 
-    def _on_trade(self, state: SymbolState, trade: AggTrade, received_us: int) -> None:
-        if trade.id <= state.last_trade_id:
+    def on_recovered(self, trade: AggTrade, received_us: int) -> None:
+        """Take in a trade that was fetched from the venue afterwards."""
+        self.counters.events += 1
+        state = self._symbols.get(trade.native)
+        if state is None:
+            self.counters.unknown_symbols += 1
+            return
+        self.oldest_us = self.oldest_us or received_us
+        self._on_trade(state, trade, received_us, TradeFlag.RECOVERED)
+
+    def glimpse(self, trade: AggTrade, received_us: int) -> None:
+        """Show the price of a trade that itself comes later, because others are missing before it."""
+        state = self._symbols.get(trade.native)
+        if state is not None:
+            self.oldest_us = self.oldest_us or received_us
+            self._show(state, trade, received_us)
+
+    def on_gap(self, native: str, gap: Gap, now_us: int) -> None:
+        """Put a GAP record behind the trades that have come so far."""
+        state = self._symbols.get(native)
+        if state is None:
+            return
+        self.oldest_us = self.oldest_us or now_us
+        if gap.state == GapState.LOST:
+            state.tape.forget(gap.first_id, gap.last_id)
+        self._enqueue(_Waiting(Kind.GAP, native, gap.first_id, _GAP.pack(*gap)))
+
+    def begin_anew(self, native: str) -> None:
+        """Forget the ids of a symbol's trades: the venue counts from a new start."""
+        state = self._symbols.get(native)
+        if state is not None:
+            state.tape, state.priced_id = TradeTape(self.tape_capacity), 0
+
+    def _on_trade(self, state: SymbolState, trade: AggTrade, received_us: int, flags: int = 0) -> None:
+        row = trade_record(state.id, trade, flags)
+        if not state.tape.accept([row]):
             self.counters.duplicates += 1
             return
-        state.last_trade_id = trade.id
         if trade.traded_us > state.stated_us:
             state.traded_since += trade.quantity
+        self._enqueue(_Waiting(Kind.TRADE, state.native, trade.id, _TRADE.pack(*row)))
+        self._show(state, trade, received_us)
+
+    def _enqueue(self, waiting: _Waiting) -> None:
         if len(self._trades) >= self.max_waiting_trades:
-            self._trades.popleft()
+            oldest = self._trades.popleft()
             self.counters.dropped_trades += 1
-        flags = TradeFlag.TAKER_SOLD if trade.taker_sold else 0
-        count = trade.last_id - trade.first_id + 1
-        record = _TRADE.pack(state.id, flags, count, trade.id, trade.traded_us, trade.price, trade.quantity)
-        self._trades.append((state.native, record))
-        self._on_price(state, trade.price, trade.sent_us, received_us)
+            first_id, last_id = self._overflow.get(oldest.native, (oldest.trade_id, oldest.trade_id))
+            self._overflow[oldest.native] = min(first_id, oldest.trade_id), max(last_id, oldest.trade_id)
+        self._trades.append(waiting)
+
+    def _show(self, state: SymbolState, trade: AggTrade, received_us: int) -> None:
+        """Let a trade move the price, unless a newer one has."""
+        if trade.id > state.priced_id:
+            state.priced_id = trade.id
+            self._on_price(state, trade.price, trade.sent_us, received_us)
 
     def _on_raw_trade(self, state: SymbolState, trade: RawTrade, received_us: int) -> None:
         if trade.id <= state.last_raw_id:
@@ -154,7 +233,7 @@ class PriceProcessor:
         state.traded_since = 0.0
         # Once trades are heard they know the price better: a ticker may be older than the trade before it.
         # Its statement is news all the same, of the volume, and as old as the newer of the two.
-        heard_trades = state.last_trade_id or state.last_raw_id
+        heard_trades = state.priced_id or state.last_raw_id
         price = state.price if heard_trades else day.close
         self._on_price(state, price, max(day.sent_us, state.price_sent_us), received_us)
 
@@ -194,14 +273,18 @@ class PriceProcessor:
         for kind, subject, records in (
             (Kind.PRICE, subjects.prices, price_records),
             (Kind.QUOTE, subjects.quotes, quote_records),
-            (Kind.TRADE, subjects.trades, trades),
         ):
             if records:
-                frames.append(
-                    seal_v2(kind, b"".join([record for _, record in records]), len(records), now_us)
-                )
+                frames.append(_seal(kind, [record for _, record in records], now_us))
                 for native, record in records:
                     messages.append(Message(subject(self.venue, native), seal_v2(kind, record, 1, now_us)))
+        for lane_kind, run in groupby(trades, key=lambda waiting: waiting.kind):
+            records = [(waiting.native, waiting.record) for waiting in run]
+            frames.append(_seal(lane_kind, [record for _, record in records], now_us))
+            if lane_kind is Kind.TRADE:  # services read of gaps in the ledger
+                for native, record in records:
+                    sealed = seal_v2(lane_kind, record, 1, now_us)
+                    messages.append(Message(subjects.trades(self.venue, native), sealed))
         batch = self._encode(frames)
         self.counters.records += count
         if not self.waiting:
@@ -237,7 +320,19 @@ class PriceProcessor:
         return Message(subjects.wire(self.venue, self.shard), payload)
 
 
-def _take(waiting: deque[tuple[str, bytes]], most: int) -> list[tuple[str, bytes]]:
+def trade_record(symbol_id: int, trade: AggTrade, flags: int = 0) -> Trade:
+    """Say as a TRADE record what a venue said."""
+    if trade.taker_sold:
+        flags |= TradeFlag.TAKER_SOLD
+    count = trade.last_id - trade.first_id + 1
+    return Trade(symbol_id, flags, count, trade.id, trade.traded_us, trade.price, trade.quantity)
+
+
+def _seal(kind: Kind, records: list[bytes], now_us: int) -> bytes:
+    return seal_v2(kind, b"".join(records), len(records), now_us)
+
+
+def _take(waiting: deque[_Waiting], most: int) -> list[_Waiting]:
     return [waiting.popleft() for _ in range(min(most, len(waiting)))]
 
 

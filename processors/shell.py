@@ -15,7 +15,8 @@ import structlog
 from processors.bus import Bus, BusError, Endpoint
 from processors.price import PriceProcessor
 from protocol import subjects
-from protocol.market import MarketEvent
+from protocol.events import Gap
+from protocol.market import AggTrade, MarketEvent
 
 BUSY_BYTES: Final = 64 * 1024
 """More than this unsent means that the server is slower than we are."""
@@ -43,10 +44,39 @@ class PriceShell:
         self.processor.on_event(event, received_us)
         self._wake.set()
 
+    # What the hub adds to that
+
+    @property
+    def has_room(self) -> bool:
+        return self.processor.has_room
+
+    def on_recovered(self, trade: AggTrade, received_us: int) -> None:
+        """Take in a trade that was fetched afterwards."""
+        self.processor.on_recovered(trade, received_us)
+        self._wake.set()
+
+    def glimpse(self, trade: AggTrade, received_us: int) -> None:
+        """Show the price of a trade that itself comes later."""
+        self.processor.glimpse(trade, received_us)
+        self._wake.set()
+
+    def on_gap(self, native: str, gap: Gap) -> None:
+        """Tell the readers of a gap, behind the trades that have come so far."""
+        self.processor.on_gap(native, gap, now_us())
+        self._wake.set()
+
+    def begin_anew(self, native: str) -> None:
+        """Forget the ids of a symbol's trades."""
+        self.processor.begin_anew(native)
+
     def endpoint(self) -> Endpoint:
         """Answer snapshot requests, by which a reader heals a loss on the bus."""
         subject = subjects.request_snapshot(self.processor.venue, self.processor.shard)
         return Endpoint("snapshot", subject, lambda _subject, _payload: self.processor.snapshot(now_us()))
+
+    def has_sent(self) -> bool:
+        """Say whether everything that came has left this process."""
+        return self._bus.is_connected and not self.processor.waiting and not self._bus.pending_bytes
 
     async def run(self) -> None:
         """Publish until cancelled."""

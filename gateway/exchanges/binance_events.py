@@ -63,11 +63,13 @@ class _AggTrade(Struct, tag_field="e", tag="aggTrade", gc=False):
             _check_nothing(quantity)
             return None
         if market.in_contracts:
-            quantity = _in_base(self.s, quantity, self.p)
+            quantity = in_base(self.s, quantity, self.p)
         if not 0 <= self.l - self.f < 2**32:
             raise BadPayload(f"trades {self.f} to {self.l} in one")
         # "m": the buyer is the maker, so the taker sold.
-        return AggTrade(self.s, self.a, self.p, quantity, self.m, _us(self.T), _us(self.E), self.f, self.l)
+        return AggTrade(
+            self.s, self.a, self.p, quantity, self.m, time_us(self.T), time_us(self.E), self.f, self.l
+        )
 
 
 class _Trade(Struct, tag_field="e", tag="trade", gc=False):
@@ -88,8 +90,8 @@ class _Trade(Struct, tag_field="e", tag="trade", gc=False):
             _check_nothing(quantity)
             return None
         if market.in_contracts:
-            quantity = _in_base(self.s, quantity, self.p)
-        return RawTrade(self.s, self.t, self.p, quantity, self.m, _us(self.T), _us(self.E))
+            quantity = in_base(self.s, quantity, self.p)
+        return RawTrade(self.s, self.t, self.p, quantity, self.m, time_us(self.T), time_us(self.E))
 
 
 class _BookTop(Struct, gc=False):
@@ -112,9 +114,9 @@ class _BookTop(Struct, gc=False):
         if (bid_size and not self.b) or (ask_size and not self.a):
             raise BadPayload(f"book of {self.s}: an amount at a price of zero")
         if market.in_contracts:
-            bid_size = _in_base(self.s, bid_size, self.b)
-            ask_size = _in_base(self.s, ask_size, self.a)
-        return BookTop(self.s, self.u, self.b, bid_size, self.a, ask_size, _us(self.E))
+            bid_size = in_base(self.s, bid_size, self.b)
+            ask_size = in_base(self.s, ask_size, self.a)
+        return BookTop(self.s, self.u, self.b, bid_size, self.a, ask_size, time_us(self.E))
 
 
 class _TaggedBookTop(_BookTop, tag_field="e", tag="bookTicker", gc=False):
@@ -136,7 +138,7 @@ class _MiniTicker(Struct, tag_field="e", tag="24hrMiniTicker", gc=False):
             _check_nothing(self.v)  # listed, and not traded for a day
             return None
         # COIN-M: v are contracts and q is the base asset; elsewhere v is base and q quote.
-        return DayTicker(self.s, self.c, self.q if market.in_contracts else self.v, _us(self.E))
+        return DayTicker(self.s, self.c, self.q if market.in_contracts else self.v, time_us(self.E))
 
 
 class _KlineBody(Struct, gc=False):
@@ -180,7 +182,7 @@ class _Kline(Struct, tag_field="e", tag="kline", gc=False):
         return Bar(
             native=self.s,
             interval=MINUTES[bar.i],
-            open_ms=_us(bar.t) // 1_000,
+            open_ms=time_us(bar.t) // 1_000,
             open=bar.o,
             high=bar.h,
             low=bar.l,
@@ -193,7 +195,7 @@ class _Kline(Struct, tag_field="e", tag="kline", gc=False):
             first_id=bar.f,
             last_id=bar.L,
             final=bar.x,
-            sent_us=_us(self.E),
+            sent_us=time_us(self.E),
         )
 
 
@@ -201,7 +203,7 @@ class _Shutdown(Struct, tag_field="e", tag="serverShutdown", gc=False):
     E: Whole = 0
 
     def event(self, market: Market) -> Shutdown:  # noqa: ARG002  # one signature for all events
-        return Shutdown(_us(self.E))
+        return Shutdown(time_us(self.E))
 
 
 Event: TypeAlias = _AggTrade | _Trade | _TaggedBookTop | _MiniTicker | _Kline | _Shutdown
@@ -222,7 +224,8 @@ wrapped: Final = msgspec.json.Decoder(_Wrapped, strict=False).decode
 wrapped_book: Final = msgspec.json.Decoder(_WrappedBookTop, strict=False).decode
 
 
-def _us(time: int) -> int:
+def time_us(time: int) -> int:
+    """Return a time of the venue, which is in milliseconds or microseconds, in microseconds."""
     return time if time >= 10**14 else time * 1_000
 
 
@@ -232,7 +235,8 @@ def _check_nothing(amount: float) -> None:
         raise BadPayload(f"{amount:g} at a price of zero")
 
 
-def _in_base(native: str, contracts: float, price: float) -> float:
+def in_base(native: str, contracts: float, price: float) -> float:
+    """Return how much of the base asset so many COIN-M contracts are. Raises BadPayload for too much."""
     quantity = contracts * contract_usd(native) / (price or 1.0)
     if quantity > LARGEST:
         raise BadPayload(f"{contracts:g} contracts of {native} at {price:g}")

@@ -1,27 +1,31 @@
-"""Binance's REST answers that describe the market: instruments, the rolling day, the clock.
+"""Binance's REST answers that describe the market: instruments, the rolling day, past trades, the clock.
 
-The three markets differ in the root of their paths and in a few names of fields.
+The three markets differ in the root of their paths and in a few names of fields. Times are asked for
+in microseconds where the market has them (spot), so that a trade that was missed on the stream comes
+with the same time.
 
 https://developers.binance.com/docs/binance-spot-api-docs/rest-api/general-endpoints
 https://developers.binance.com/docs/derivatives/usds-margined-futures/market-data/rest-api
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from gateway.exchanges.binance_events import Number, contract_usd
+from gateway.exchanges.binance_events import Id, Number, Time, Whole, contract_usd, in_base, time_us
 from gateway.exchanges.calls import Call
 from gateway.exchanges.errors import BadPayload
-from protocol.market import DayTicker
+from protocol.market import AggTrade, DayTicker
 from protocol.symbols import Instrument
 
 PERPETUAL: Final = frozenset({"PERPETUAL", "TRADIFI_PERPETUAL"})
 MOST_SYMBOLS: Final = 100
 """Spot answers for so many symbols at half the weight of all of them."""
+MOST_TRADES: Final = 1_000
+"""What one answer holds of trades."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,10 @@ class BinanceRest:
     root: str
     exchange_info_weight: int
     all_tickers_weight: int
+    agg_trades_weight: int
+    reach_s: int = 0
+    """How far back trades can be asked for; 0 is without end."""
+    headers: Mapping[str, str] = field(default_factory=dict)
     in_contracts: bool = False
     symbol_lists: bool = False
     """`ticker/24hr` takes several symbols."""
@@ -50,9 +58,32 @@ class BinanceRest:
         symbols = msgspec.json.encode(sorted(natives)).decode()
         return Call(path, 2 if len(natives) <= 20 else 40, {"symbols": symbols})
 
+    def agg_trades_call(self, native: str, from_id: int | None, limit: int) -> Call:
+        """Ask for trades from an id on, that one included; without one for the newest."""
+        params = {"symbol": native, "limit": str(min(limit, MOST_TRADES))}
+        if from_id is not None:
+            params["fromId"] = str(from_id)
+        return Call(f"{self.root}/aggTrades", self.agg_trades_weight, params)
+
+    def parse_agg_trades(self, native: str, data: bytes) -> list[AggTrade]:
+        """Parse past trades, in the order of their ids. Raises BadPayload.
+
+        An id under which nothing was traded (price and quantity zero) is left out.
+        """
+        rows = _decode(data, list[_AggTrade])
+        return [self._agg_trade(native, row) for row in sorted(rows, key=lambda row: row.a) if row.p]
+
+    def _agg_trade(self, native: str, row: "_AggTrade") -> AggTrade:
+        if not 0 <= row.l - row.f < 2**32:
+            raise BadPayload(f"trades {row.f} to {row.l} in one")
+        quantity = in_base(native, row.q, row.p) if self.in_contracts else row.q
+        traded_us = time_us(row.T)
+        # No time of sending is stated: it was known to the venue when it traded.
+        return AggTrade(native, row.a, row.p, quantity, row.m, traded_us, traded_us, row.f, row.l)
+
     def parse_server_time(self, data: bytes) -> int:
         """Return the venue's clock in milliseconds. Raises BadPayload."""
-        return int(_decode(data, _ServerTime).server_time)
+        return time_us(_decode(data, _ServerTime).server_time) // 1_000
 
     def parse_instruments(self, data: bytes) -> list[Instrument]:
         """Parse exchangeInfo; what cannot be traded is left out. Raises BadPayload."""
@@ -89,7 +120,7 @@ class BinanceRest:
                 one.symbol,
                 one.last_price,
                 one.base_volume if self.in_contracts else one.volume,
-                one.close_time * 1_000,
+                time_us(one.close_time),
             )
             for one in _decode(data, list[_DayTicker])
             if one.last_price
@@ -146,6 +177,16 @@ class _DayTicker(Struct, rename="camel"):
     base_volume: Number = 0.0
 
 
+class _AggTrade(Struct, gc=False):
+    a: Whole
+    p: Number
+    q: Number
+    f: Id
+    l: Id  # noqa: E741  # the venue's name of the field
+    T: Time
+    m: bool
+
+
 class _Complaint(Struct):
     code: int
     msg: str
@@ -165,6 +206,9 @@ def _precision(step: str, otherwise: int) -> int:
     return len(step.partition(".")[2].rstrip("0"))
 
 
-SPOT_REST: Final = BinanceRest("binance", "/api/v3", 20, 80, symbol_lists=True)
-USDM_REST: Final = BinanceRest("binance-usdm", "/fapi/v1", 1, 40)
-COINM_REST: Final = BinanceRest("binance-coinm", "/dapi/v1", 1, 40, in_contracts=True)
+SPOT_REST: Final = BinanceRest(
+    "binance", "/api/v3", 20, 80, 4, headers={"X-MBX-TIME-UNIT": "MICROSECOND"}, symbol_lists=True
+)
+# https://developers.binance.com/docs/derivatives/usds-margined-futures/market-data/rest-api/Compressed-Aggregate-Trades-List
+USDM_REST: Final = BinanceRest("binance-usdm", "/fapi/v1", 1, 40, 20, reach_s=48 * 3_600)
+COINM_REST: Final = BinanceRest("binance-coinm", "/dapi/v1", 1, 40, 20, reach_s=24 * 3_600, in_contracts=True)

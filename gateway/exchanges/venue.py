@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from gateway.exchanges.binance import COINM, SPOT, USDM
 from gateway.exchanges.binance_rest import COINM_REST, SPOT_REST, USDM_REST
 from gateway.exchanges.calls import Call
-from protocol.market import DayTicker, VenueMessage
+from protocol.market import AggTrade, DayTicker, VenueMessage
 from protocol.symbols import Instrument
 
 
@@ -35,6 +35,14 @@ class Dialect(Protocol):
 class RestDialect(Protocol):
     """The same for REST. What parses raises BadPayload, never anything else."""
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What every request says beside its parameters."""
+
+    @property
+    def reach_s(self) -> int:
+        """How far back trades can be asked for; 0 is without end."""
+
     def exchange_info_call(self) -> Call: ...
 
     def parse_instruments(self, data: bytes) -> list[Instrument]: ...
@@ -43,6 +51,12 @@ class RestDialect(Protocol):
         """Ask for these at least: a venue may answer for one or for all only."""
 
     def parse_day_tickers(self, data: bytes) -> list[DayTicker]: ...
+
+    def agg_trades_call(self, native: str, from_id: int | None, limit: int) -> Call:
+        """Ask for trades from an id on, that one included; without one for the newest."""
+
+    def parse_agg_trades(self, native: str, data: bytes) -> list[AggTrade]:
+        """Return past trades in the order of their ids."""
 
     def server_time_call(self) -> Call: ...
 

@@ -1,11 +1,12 @@
-"""A venue's REST, as far as prices need it: what is listed, the rolling day, the clock.
+"""A venue's REST, as far as prices need it: what is listed, the rolling day, past trades, the clock.
 
     async with Rest(venue) as rest:
         instruments = await rest.exchange_info()
 
 Stays within the venue's weight a minute, which all processes of one address share: the venue's own
 count, in the header of every answer, is taken over. Told to wait, it waits, and while a ban lasts
-it does not even ask, because asking prolongs it. Raises VenueError, never anything else.
+it does not even ask, because asking prolongs it. After a refusal one asks at a time until an answer
+shows that it is over: venues ban whoever goes on. Raises VenueError, never anything else.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from gateway.feeds.backoff import Backoff
 from gateway.feeds.budget import Budget
 from gateway.feeds.errors import Refused, Unreachable, UnusableAnswer, VenueError, explain
 from gateway.feeds.tls import trusted
-from protocol.market import DayTicker
+from protocol.market import AggTrade, DayTicker
 from protocol.symbols import Instrument
 
 __all__ = ["Rest", "VenueError"]
@@ -47,12 +48,18 @@ class Rest:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._venue = venue
-        self._client = httpx.AsyncClient(base_url=venue.rest_endpoint, timeout=timeout_s, verify=trusted())
+        self._client = httpx.AsyncClient(
+            base_url=venue.rest_endpoint,
+            timeout=timeout_s,
+            verify=trusted(),
+            headers=dict(venue.rest.headers),
+        )
         self._first_backoff_ms = first_backoff_ms
         self._jitter = jitter
         self._weight = Budget(venue.limits.weight_per_min, 60_000)
         self._refusal: Refused | None = None
         self._refused_until_ms = 0
+        self._one_at_a_time = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         await self._client.__aenter__()
@@ -60,6 +67,11 @@ class Rest:
 
     async def __aexit__(self, *error: object) -> None:
         await self._client.aclose()
+
+    @property
+    def has_spare(self) -> bool:
+        """Less than half of the weight of a minute is used, by us and by others of this address."""
+        return not self._weight.wait_ms(_now_ms(), self._weight.limit // 2)
 
     async def exchange_info(self) -> list[Instrument]:
         """Return everything that can be traded now."""
@@ -71,6 +83,11 @@ class Rest:
         call = self._venue.rest.day_tickers_call(wanted)
         tickers = await self._ask(call, self._venue.rest.parse_day_tickers)
         return [ticker for ticker in tickers if ticker.native in wanted]
+
+    async def agg_trades(self, native: str, from_id: int | None, limit: int) -> list[AggTrade]:
+        """Return trades from an id on, in order; without one the newest. 1,000 at most."""
+        call = self._venue.rest.agg_trades_call(native, from_id, limit)
+        return await self._ask(call, lambda data: self._venue.rest.parse_agg_trades(native, data))
 
     async def server_time(self) -> int:
         """Return the venue's clock, in ms since 1970."""
@@ -90,6 +107,12 @@ class Rest:
         raise AssertionError("the last attempt returns or raises")
 
     async def _get(self, call: Call) -> bytes:
+        if self._refusal is None:
+            return await self._send(call)
+        async with self._one_at_a_time:
+            return await self._send(call)
+
+    async def _send(self, call: Call) -> bytes:
         await self._allowed(call)
         try:
             answer = await self._client.get(call.path, params=call.params)
@@ -97,6 +120,8 @@ class Rest:
             raise Unreachable(self._url(call), explain(error)) from error
         self._learn_weight(answer)
         if answer.is_success:
+            if not self._refused_s():
+                self._refusal = None
             return answer.content
         refusal = Refused(self._url(call), answer.status_code, self._venue.rest.parse_error(answer.content))
         if answer.status_code in _TOO_MUCH:
@@ -106,10 +131,15 @@ class Rest:
 
     async def _allowed(self, call: Call) -> None:
         """Wait until the venue lets us ask. Raises its last refusal where that is too long."""
-        if self._refusal is not None and self._refused_s() > LONGEST_WAIT_S:
-            raise self._refusal
-        await asyncio.sleep(self._refused_s())
+        await self._until_not_refused()
         await asyncio.sleep(self._weight.book(_now_ms(), call.weight) / 1_000)
+        await self._until_not_refused()  # another may have been refused while this one waited
+
+    async def _until_not_refused(self) -> None:
+        while wait_s := self._refused_s():
+            if self._refusal is not None and wait_s > LONGEST_WAIT_S:
+                raise self._refusal
+            await asyncio.sleep(wait_s)
 
     def _refused_s(self) -> float:
         return max(self._refused_until_ms - _now_ms(), 0) / 1_000

@@ -1,8 +1,8 @@
 """One feed worker: its shard of the symbols, from the exchange's sockets to the bus.
 
 For every venue: ask REST what is listed, keep the symbols of this shard that are wanted, give
-them ids, then run a connection pool whose events go straight into a price processor. Nothing
-raw leaves this process.
+them ids, then run a connection pool whose events go through the hub, which repairs, into a price
+processor. Nothing raw leaves this process.
 """
 
 import asyncio
@@ -14,18 +14,27 @@ import structlog
 
 from gateway.config.load import Settings
 from gateway.exchanges.venue import VENUES, Venue
+from gateway.feeds.hub import Hub, now_us
+from gateway.feeds.last_ids import LastIdsKeeper
 from gateway.feeds.pool import ConnectionPool
 from gateway.feeds.report import FeedReport
 from gateway.feeds.rest import Rest, VenueError
+from gateway.feeds.trade_lane import HOLD_BACK_TRADES
+from gateway.feeds.trade_requests import TradeRequests
+from gateway.ledger import LedgerWriter, open_ledger
 from gateway.registry import Registry
 from gateway.roles.bus import bus_address, bus_name, bus_needed
-from processors.bus import Bus, connect
+from processors.bus import Bus, BusError, connect
 from processors.price import PriceProcessor
-from processors.shell import PriceShell, now_us
+from processors.shell import PriceShell
+from processors.tape import CAPACITY
+from protocol.market import DayTicker
 from protocol.symbols import Instrument, shard_of
 
 RETRY_S: Final = 5.0
 ALL: Final = "all"
+KEPT_TRADES: Final = 500_000
+"""Of all symbols of a venue in one worker, for readers who missed some: about 120 MB at most."""
 Answer = TypeVar("Answer")
 
 log = structlog.get_logger()
@@ -44,13 +53,19 @@ async def _run(settings: Settings, shard: int, shards: int, stop: asyncio.Event)
         connect(bus_address(settings), bus_name(settings, f"feed-{shard}"), stop) as bus,
         asyncio.TaskGroup() as tasks,
     ):
+        await open_ledger(bus)
+        ledger = LedgerWriter(bus)
+        writing = tasks.create_task(ledger.run())
         feeds = [
-            tasks.create_task(_feed_venue(settings, venue, listings, bus, shard, shards))
+            tasks.create_task(_feed_venue(settings, venue, listings, bus, ledger, shard, shards))
             for venue in venues(settings)
         ]
         await stop.wait()
         for feed in feeds:
             feed.cancel()
+        await asyncio.wait(feeds)
+        writing.cancel()
+        await ledger.drain()
 
 
 def venues(settings: Settings) -> list[Venue]:
@@ -84,45 +99,91 @@ class Listings:
 
 
 async def _feed_venue(
-    settings: Settings, venue: Venue, listings: Listings, bus: Bus, shard: int, shards: int
+    settings: Settings,
+    venue: Venue,
+    listings: Listings,
+    bus: Bus,
+    ledger: LedgerWriter,
+    shard: int,
+    shards: int,
 ) -> None:
     async with Rest(venue) as rest:
-        listed = listings.choose(venue, await _insist(rest.exchange_info, venue))
-        # Every worker registers all, so that the first price already finds every symbol known.
-        registry = Registry(bus)
-        await registry.open()
-        wanted = await registry.register(listed)
-        instruments = [one for one in wanted if shard_of(venue.name, one.native, shards) == shard]
-        natives = [one.native for one in instruments]
-        tickers = await _insist(lambda: rest.day_tickers(natives), venue) if natives else []
-    processor = PriceProcessor(
-        venue.name,
-        shard,
-        epoch_us=now_us(),
-        max_batch=settings.processor.batch_messages,
-        max_waiting_trades=settings.processor.queue,
-    )
-    for instrument in instruments:
-        processor.add_symbol(instrument.native, instrument.id)
-    shell = PriceShell(processor, bus, settings.processor.batch_ms)
-    for ticker in tickers:  # so that the quietest symbol has its price and volume from the start
-        shell.on_event(ticker, now_us())
-    pool = ConnectionPool(
-        venue, kinds=settings.exchange.streams, on_event=shell.on_event, attempts_share=1 / shards
-    )
-    report = FeedReport(processor, pool)
-    about = {"venue": venue.name, "shard": f"{shard}/{shards}", "symbols": str(len(instruments))}
-    endpoints = [shell.endpoint(), report.endpoint()]
-    await bus.serve("tickgate-feed", version("tickgate"), "one shard of a venue's prices", endpoints, about)
+        instruments, tickers = await _prepare(venue, listings, rest, bus, shard, shards)
+        queue = settings.processor.queue
+        processor = PriceProcessor(
+            venue.name,
+            shard,
+            epoch_us=now_us(),
+            max_batch=settings.processor.batch_messages,
+            max_waiting_trades=queue,
+            tape_capacity=min(CAPACITY, max(KEPT_TRADES // max(len(instruments), 1), 256)),
+        )
+        shell = PriceShell(processor, bus, settings.processor.batch_ms)
+        # Half of the queue, so that what is released at once finds room in it.
+        hold_back = min(HOLD_BACK_TRADES, queue // 2)
+        hub = Hub(venue, shell, rest, ledger.note, hold_back_trades=hold_back, weight_share=1 / shards)
+        requests = TradeRequests(processor, rest, hub.last_id)
+        for instrument in instruments:
+            processor.add_symbol(instrument.native, instrument.id)
+            hub.add_symbol(instrument.native, instrument.id)
+            requests.add_symbol(instrument.native)
+        for ticker in tickers:  # so that the quietest symbol has its price and volume from the start
+            shell.on_event(ticker, now_us())
+        keeper = LastIdsKeeper(bus, venue.name, shard)
+        last = await keeper.read()
+        hub.restore(last.ids, last.at_us)
+        pool = ConnectionPool(
+            venue,
+            kinds=settings.exchange.streams,
+            on_event=hub.on_event,
+            on_boundary=hub.on_boundary,
+            redundancy=settings.exchange.redundancy,
+            attempts_share=1 / shards,
+        )
+        report = FeedReport(processor, pool, hub, ledger.note)
+        about = {"venue": venue.name, "shard": f"{shard}/{shards}", "symbols": str(len(instruments))}
+        try:
+            async with asyncio.TaskGroup() as tasks, pool:
+                await bus.serve(
+                    "tickgate-feed",
+                    version("tickgate"),
+                    "one shard of a venue's prices",
+                    [shell.endpoint(), report.endpoint()],
+                    about,
+                    slow=[requests.endpoint()],
+                    tasks=tasks,
+                )
+                for work in (shell.run(), hub.run(), report.run(), keeper.run(hub.safe_ids, shell.has_sent)):
+                    tasks.create_task(work)
+                pool.want([one.native for one in instruments])
+                log.info("feed.started", **about)
+                await asyncio.Event().wait()  # until cancelled
+        finally:
+            await shell.drain()
+            await _keep_last_ids(keeper, hub)
+
+
+async def _prepare(
+    venue: Venue, listings: Listings, rest: Rest, bus: Bus, shard: int, shards: int
+) -> tuple[list[Instrument], list[DayTicker]]:
+    """Return this shard's instruments, registered, and what they have traded in the rolling day."""
+    listed = listings.choose(venue, await _insist(rest.exchange_info, venue))
+    # Every worker registers all, so that the first price already finds every symbol known.
+    registry = Registry(bus)
+    await registry.open()
+    wanted = await registry.register(listed)
+    instruments = [one for one in wanted if shard_of(venue.name, one.native, shards) == shard]
+    natives = [one.native for one in instruments]
+    return instruments, await _insist(lambda: rest.day_tickers(natives), venue) if natives else []
+
+
+async def _keep_last_ids(keeper: LastIdsKeeper, hub: Hub) -> None:
+    """Leave a successor the ids as they are now: everything up to them has been sent."""
     try:
-        async with asyncio.TaskGroup() as tasks, pool:
-            tasks.create_task(shell.run())
-            tasks.create_task(report.log_losses())
-            pool.want(natives)
-            log.info("feed.started", **about)
-            await asyncio.Event().wait()  # until cancelled
-    finally:
-        await shell.drain()
+        if ids := hub.safe_ids():
+            await keeper.write(ids, now_us())
+    except BusError as error:
+        log.warning("feed.last_ids_not_written", error=str(error))
 
 
 async def _insist(ask: Callable[[], Awaitable[Answer]], venue: Venue) -> Answer:

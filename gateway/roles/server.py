@@ -16,11 +16,15 @@ import structlog
 import uvicorn
 
 from gateway.api.app import build_app
+from gateway.api.ledger import Ledger
 from gateway.api.services import endpoints
 from gateway.config.load import Settings
+from gateway.ledger import LedgerWriter, open_ledger
 from gateway.registry import Registry
+from gateway.repair import Repair, TradeFetcher
 from gateway.roles.bus import bus_address, bus_name, bus_needed
 from gateway.wire import WireReader
+from gateway.ws.delivery import Replays
 from gateway.ws.endpoint import ClientLimits, Clients
 from gateway.ws.fanout import Fanout
 from processors.bus import Bus, connect
@@ -49,12 +53,18 @@ async def serve(bus: Bus, listener: socket.socket, limits: ClientLimits, stop: a
     """Serve on an open port and an open bus."""
     registry = Registry(bus)
     await registry.open()
-    fanout = Fanout()
-    clients = Clients(fanout, registry.table, limits)
-    reader = WireReader(bus, registry, fanout, clients.on_listed)
+    fanout = Fanout(registry.table)
+    await open_ledger(bus)
+    writer = LedgerWriter(bus)
+    fetcher = TradeFetcher(bus, registry.table)
+    repair = Repair(fetcher, fanout, registry.table, writer.note)
+    replays = Replays(fanout, fetcher.insist)
+    clients = Clients(replays, registry.table, limits)
+    reader = WireReader(bus, registry, fanout, repair, clients.on_listed)
+    ledger = Ledger(bus)
     server = _Server(
         uvicorn.Config(
-            build_app(clients, reader, bus, version("tickgate")),
+            build_app(clients, reader, repair, ledger.table, bus, version("tickgate")),
             ws=clients.protocol_class(),
             lifespan="off",
             log_config=None,
@@ -66,8 +76,10 @@ async def serve(bus: Bus, listener: socket.socket, limits: ClientLimits, stop: a
         "tickgate-gateway", version("tickgate"), "newest prices and symbols", endpoints(clients), {}
     )
     async with asyncio.TaskGroup() as tasks:
+        running = (reader.run, repair.run, replays.run, writer.run, ledger.run, clients.sweep)
+        background = [tasks.create_task(run()) for run in running]
         await reader.start()
-        background = [tasks.create_task(reader.run()), tasks.create_task(clients.sweep())]
+        await ledger.start()
         serving = tasks.create_task(server.serve([listener]))
         log.info("gateway.listening", port=listener.getsockname()[1], symbols=len(registry.table))
         await stop.wait()
@@ -75,6 +87,7 @@ async def serve(bus: Bus, listener: socket.socket, limits: ClientLimits, stop: a
         await serving
         for task in background:
             task.cancel()
+    await writer.drain()
 
 
 @contextlib.contextmanager

@@ -1,8 +1,10 @@
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
-from processors.bus import BusAddress, BusError, Endpoint, GaveUp, NoAnswer, connect
+from processors.bus import Bus, BusAddress, BusError, Endpoint, GaveUp, NoAnswer, SlowEndpoint, connect
 
 
 def address(url: str) -> BusAddress:
@@ -75,3 +77,98 @@ async def test_a_full_stream_refuses_and_says_so(nats_url: str):
             await bus.append_first(f"full.{name}", b"")
         with pytest.raises(BusError, match=r"full\.c"):
             await bus.append_first("full.c", b"")
+
+
+async def test_a_rolling_stream_lets_its_oldest_messages_go(nats_url: str):
+    async with connect(address(nats_url), "test") as bus:
+        await bus.open_rolling_stream("ROLLS", "rolls.>", max_bytes=4_096)
+        for number in range(100):
+            last = await bus.append(f"rolls.{number}", bytes(200))
+        assert await bus.read_message("ROLLS", 1) is None
+        assert await bus.read_message("ROLLS", last) == bytes(200)
+
+
+async def test_a_stream_can_keep_the_newest_message_of_each_subject(nats_url: str):
+    async with connect(address(nats_url), "test") as bus:
+        await bus.open_rolling_stream("NEWEST", "newest.>", max_bytes=4_096, newest_only=True)
+        for payload in (b"1", b"2"):
+            await bus.append("newest.a", payload)
+        assert await bus.read_last("NEWEST", "newest.a") == b"2"
+        assert await bus.read_last("NEWEST", "newest.b") is None
+        assert await bus.read_message("NEWEST", 1) is None
+
+
+async def test_an_append_that_is_repeated_is_stored_once(nats_url: str):
+    async with connect(address(nats_url), "test") as bus:
+        await bus.open_rolling_stream("TWICE", "twice.>", max_bytes=4_096)
+        for _ in range(2):
+            sequence = await bus.append("twice.a", b"", "the same")
+        assert sequence == await bus.last_sequence("TWICE") == 1
+
+
+async def test_where_nothing_keeps_it_an_append_fails(nats_url: str):
+    async with connect(address(nats_url), "test") as bus:
+        with pytest.raises(BusError, match=r"nobody\.keeps\.this"):
+            await bus.append("nobody.keeps.this", b"")
+
+
+@asynccontextmanager
+async def slow_service(url: str, *endpoints: SlowEndpoint) -> AsyncIterator[Bus]:
+    async with connect(address(url), "test") as bus, asyncio.TaskGroup() as tasks:
+        await bus.serve("slow", "1.0.0", "takes its time", [], {}, slow=endpoints, tasks=tasks)
+        yield bus
+
+
+async def test_a_slow_answer_keeps_nobody_else_waiting(nats_url: str):
+    go_on = asyncio.Event()
+
+    async def answer(subject: str, payload: bytes) -> bytes:
+        if payload == b"wait":
+            await go_on.wait()
+        return payload
+
+    async with slow_service(nats_url, SlowEndpoint("slow", "request.slow", answer)) as bus:
+        first = asyncio.create_task(bus.request("request.slow", b"wait", timeout_s=10))
+        assert await bus.request("request.slow", b"quick") == b"quick"
+        go_on.set()
+        assert await first == b"wait"
+
+
+async def test_too_many_slow_answers_at_once_are_refused(nats_url: str):
+    go_on = asyncio.Event()
+
+    async def answer(subject: str, payload: bytes) -> bytes:
+        await go_on.wait()
+        return b"done"
+
+    async with slow_service(nats_url, SlowEndpoint("slow", "request.full", answer)) as bus:
+        waiting = [asyncio.create_task(bus.request("request.full", timeout_s=10)) for _ in range(80)]
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        go_on.set()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all("too many" in str(one.exception()) for one in done)
+    assert results.count(b"done") == 64
+
+
+async def test_a_request_to_all_is_answered_by_the_one_that_can(nats_url: str):
+    def owner_of(name: str) -> SlowEndpoint:
+        async def answer(subject: str, payload: bytes) -> bytes | None:
+            return name.encode() if subject.endswith(name) else None
+
+        return SlowEndpoint("owned", "request.owned.*", answer, asked_by_all=name)
+
+    async with slow_service(nats_url, owner_of("a"), owner_of("b")) as bus:
+        for _ in range(5):
+            assert await bus.request("request.owned.a") == b"a"
+            assert await bus.request("request.owned.b") == b"b"
+        with pytest.raises(NoAnswer, match="no answer"):
+            await bus.request("request.owned.c", timeout_s=0.1)
+
+
+async def test_a_slow_endpoint_refuses_what_does_not_exist(nats_url: str):
+    async def answer(subject: str, payload: bytes) -> bytes:
+        raise KeyError("BTCUSDT")
+
+    async with slow_service(nats_url, SlowEndpoint("none", "request.slow-none", answer)) as bus:
+        with pytest.raises(NoAnswer, match="BTCUSDT"):
+            await bus.request("request.slow-none")

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from processors.price import Message, PriceProcessor
 from protocol import subjects
 from protocol.batches import Batch, decode_batch
-from protocol.events import Kind, PriceFlag, TradeFlag, changes_of
+from protocol.events import Gap, GapCause, GapState, Kind, PriceFlag, TradeFlag, changes_of
 from protocol.frames import decode_v2
 from protocol.market import AggTrade, BookTop, DayTicker, RawTrade
 
@@ -70,6 +70,86 @@ def test_a_trade_that_was_heard_already_is_dropped_and_counted():
     batch = wire_of(shard.take_batch(NOW))
     assert [row.id for row in rows(batch, Kind.TRADE)] == [1, 2, 3]
     assert shard.counters.duplicates == 2
+
+
+def test_a_recovered_trade_says_so():
+    shard = processor()
+    shard.on_recovered(trade(1), NOW)
+    shard.on_recovered(trade(1), NOW)
+    (row,) = rows(wire_of(shard.take_batch(NOW)), Kind.TRADE)
+    assert row.flags == TradeFlag.RECOVERED
+    assert shard.counters.duplicates == 1
+
+
+def test_a_late_trade_goes_out_and_counts_and_does_not_move_the_price():
+    shard = processor()
+    shard.on_event(DayTicker("BTCUSDT", 100.0, 500.0, NOW), NOW)
+    for trade_id, price in ((1, 100.0), (3, 103.0)):
+        shard.on_event(trade(trade_id, price), NOW)
+    wire_of(shard.take_batch(NOW))
+    shard.on_recovered(trade(2, 50.0), NOW)
+    batch = wire_of(shard.take_batch(NOW))
+    assert [row.id for row in rows(batch, Kind.TRADE)] == [2]
+    assert rows(batch, Kind.PRICE) == []
+    (price,) = rows(decode_batch(shard.snapshot(NOW)), Kind.PRICE)
+    assert (price.price, price.volume) == (103.0, 503.0)
+
+
+def test_the_price_of_a_trade_can_be_shown_before_the_trade_itself():
+    shard = processor()
+    shard.glimpse(trade(5, 105.0), NOW)
+    early = wire_of(shard.take_batch(NOW))
+    assert (rows(early, Kind.PRICE)[0].price, rows(early, Kind.TRADE)) == (105.0, [])
+    shard.on_recovered(trade(4, 104.0), NOW)
+    shard.on_event(trade(5, 105.0), NOW)
+    late = wire_of(shard.take_batch(NOW))
+    assert [row.id for row in rows(late, Kind.TRADE)] == [4, 5]
+    assert rows(late, Kind.PRICE) == [], "it was shown already"
+
+
+def gap(state: GapState, first_id: int, last_id: int) -> Gap:
+    return Gap(1, state, GapCause.SKIPPED, first_id, last_id, NOW, NOW + 1)
+
+
+def test_gaps_stand_between_the_trades_in_the_order_in_which_they_were_told():
+    shard = processor()
+    shard.on_event(trade(1), NOW)
+    shard.on_gap("BTCUSDT", gap(GapState.OPEN, 2, 3), NOW)
+    shard.on_event(trade(4), NOW)
+    shard.on_recovered(trade(2), NOW)
+    shard.on_gap("BTCUSDT", gap(GapState.LOST, 3, 3), NOW)
+    messages = shard.take_batch(NOW)
+    lane = [frame for frame in wire_of(messages).frames if frame.kind in (Kind.TRADE, Kind.GAP)]
+    assert [frame.kind for frame in lane] == [Kind.TRADE, Kind.GAP, Kind.TRADE, Kind.GAP]
+    assert [row.id for row in lane[2].rows()] == [4, 2]
+    assert lane[1].rows() == [gap(GapState.OPEN, 2, 3)]
+    assert [message.subject for message in messages].count("trades.binance.BTCUSDT") == 3
+
+
+def test_what_was_lost_is_waited_for_no_more():
+    shard = processor()
+    for trade_id in (1, 4):
+        shard.on_event(trade(trade_id), NOW)
+    shard.on_gap("BTCUSDT", gap(GapState.LOST, 2, 3), NOW)
+    assert shard.tape("BTCUSDT").holes() == []
+
+
+def test_the_newest_trades_stay_on_the_tape_when_they_were_sent():
+    shard = processor(tape_capacity=10)
+    for trade_id in range(1, 21):
+        shard.on_event(trade(trade_id), NOW)
+    shard.take_batch(NOW)
+    assert [row.id for row in shard.tape("BTCUSDT").between(1, 99)] == list(range(11, 21))
+
+
+def test_when_a_venue_numbers_anew_the_low_ids_are_new():
+    shard = processor()
+    shard.on_event(trade(1_000), NOW)
+    shard.begin_anew("BTCUSDT")
+    shard.on_event(trade(1, 55.0), NOW)
+    batch = wire_of(shard.take_batch(NOW))
+    assert [row.id for row in rows(batch, Kind.TRADE)] == [1_000, 1]
+    assert rows(batch, Kind.PRICE)[0].price == 55.0
 
 
 def test_an_older_book_is_dropped():
@@ -153,6 +233,16 @@ def test_when_too_many_trades_wait_the_oldest_go_and_are_counted():
     batch = wire_of(shard.take_batch(NOW))
     assert [row.id for row in rows(batch, Kind.TRADE)] == list(range(4, 14))
     assert shard.counters.dropped_trades == 3
+    assert shard.take_overflow() == {"BTCUSDT": (1, 3)}
+    assert shard.take_overflow() == {}
+
+
+def test_there_is_room_for_thousands_while_less_than_half_waits():
+    shard = processor(max_waiting_trades=10)
+    for trade_id in range(1, 7):
+        assert shard.has_room
+        shard.on_event(trade(trade_id), NOW)
+    assert not shard.has_room
 
 
 def test_batches_are_numbered_and_heartbeats_count_too():

@@ -1,0 +1,126 @@
+"""The newest trades of one symbol, in id order, and what is missing between them.
+
+The rules of this file:
+- The venue numbers a symbol's trades 1, 2, 3 … without a step left out, so an id is new if it is above
+  the last one, or in a hole. Everything else was here before, or was given up, and is dropped.
+- A tape begins with the first trades that it is given: what was before them is no hole.
+- The oldest trades go when there are more than `capacity`. A hole stays until it is filled or forgotten,
+  however old: its owner closes each within seconds, one way or the other.
+
+Pure: whoever fills a hole, and how long that may take, is not known here.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from typing import Final, TypeAlias
+
+from protocol.events import Trade
+
+CAPACITY: Final = 8_192
+TRADES_A_REQUEST: Final = 5_000
+"""The most that one `request.trades` may ask a feed worker for."""
+
+Range: TypeAlias = tuple[int, int]
+"""First and last id, inclusive."""
+
+
+class TradeTape:
+    """One symbol's trades: takes them in any order, hands them out by id."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self.last_id = 0
+        """The highest id seen; 0 before the first."""
+        self._capacity = capacity
+        self._trades: list[Trade] = []
+        self._holes: list[Range] = []
+
+    @property
+    def first_id(self) -> int:
+        """The lowest id held; 0 before the first."""
+        return self._trades[0].id if self._trades else 0
+
+    def accept(self, trades: list[Trade]) -> list[Trade]:
+        """Take trades in, in any order, and return those that are new, sorted by id."""
+        if len(trades) > 1:
+            trades = sorted(trades, key=_id_of)
+        new = [trade for trade in trades if self._is_new(trade.id)]
+        if new:
+            self._keep(new)
+        return new
+
+    @property
+    def has_holes(self) -> bool:
+        return bool(self._holes)
+
+    def holes(self) -> list[Range]:
+        """Return the missing ranges, ascending."""
+        return self._holes.copy()
+
+    def forget(self, first_id: int, last_id: int) -> None:
+        """Give up what is missing of a range: it is waited for no more, and dropped if it comes."""
+        left = []
+        for first, last in self._holes:
+            if last < first_id or first > last_id or first_id > last_id:
+                left.append((first, last))
+                continue
+            parts = ((first, first_id - 1), (last_id + 1, last))
+            left += [part for part in parts if part[0] <= part[1]]
+        self._holes = left
+
+    def between(self, first_id: int, last_id: int) -> list[Trade]:
+        """Return what is held of a range, in id order."""
+        start = bisect_left(self._trades, first_id, key=_id_of)
+        return self._trades[start : bisect_right(self._trades, last_id, key=_id_of)]
+
+    def since(self, last_known_id: int) -> tuple[list[Trade], list[Range]]:
+        """Return the trades after an id, and the ranges after it that are not held: evicted or missing."""
+        held = self.between(last_known_id + 1, self.last_id)
+        if not held or held[-1].id - last_known_id == len(held):
+            return held, []
+        absent = []
+        expected = last_known_id + 1
+        for trade in held:
+            if trade.id > expected:
+                absent.append((expected, trade.id - 1))
+            expected = trade.id + 1
+        return held, absent
+
+    def _is_new(self, trade_id: int) -> bool:
+        """Say whether an id is new, and from now on know it: a hole opens, shrinks, splits or closes."""
+        if trade_id > self.last_id:
+            if self.last_id and trade_id > self.last_id + 1:
+                self._holes.append((self.last_id + 1, trade_id - 1))
+            self.last_id = trade_id
+            return True
+        place = bisect_right(self._holes, trade_id, key=_first_of) - 1
+        if place < 0 or self._holes[place][1] < trade_id:
+            return False
+        first, last = self._holes[place]
+        parts = ((first, trade_id - 1), (trade_id + 1, last))
+        self._holes[place : place + 1] = [part for part in parts if part[0] <= part[1]]
+        return True
+
+    def _keep(self, new: list[Trade]) -> None:
+        in_order = not self._trades or new[0].id > self._trades[-1].id
+        self._trades += new
+        if not in_order:
+            self._trades.sort(key=_id_of)
+        if len(self._trades) > self._capacity:
+            del self._trades[: len(self._trades) - self._capacity]
+
+
+def cut(ranges: Iterable[Range]) -> list[Range]:
+    """Cut ranges into what one request may ask for."""
+    return [
+        (start, min(start + TRADES_A_REQUEST - 1, last))
+        for first, last in ranges
+        for start in range(first, last + 1, TRADES_A_REQUEST)
+    ]
+
+
+def _id_of(trade: Trade) -> int:
+    return trade.id
+
+
+def _first_of(hole: Range) -> int:
+    return hole[0]
