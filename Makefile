@@ -1,9 +1,10 @@
 # make demo   the gateway on the simulated exchange, http://127.0.0.1:8080
 # make test   every test          make check   ruff, mypy, the layer test
 # make bench  the benchmarks      make setup   only the environment (.venv)
+# make chaos  five minutes of faults, then every trade compared with the exchange
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check bench chaos clean
 
 PYTHON ?= python3
 PORT ?= 8080
@@ -12,7 +13,7 @@ DATA ?= data/demo
 UV := $(shell command -v uv || echo .tools/bin/uv)
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 
 .tools/bin/uv:
 	$(PYTHON) -m venv .tools
@@ -38,6 +39,9 @@ check: setup
 
 bench: setup
 	.venv/bin/tickgate bench pipeline
+
+chaos: setup
+	.venv/bin/tickgate bench chaos
 
 clean:
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -60,6 +60,15 @@ def tree(root: int) -> list[Process]:
     return found
 
 
+def resident_kb(pid: int) -> int:
+    """Return how much memory a process holds; 0 if it is gone."""
+    try:
+        lines = (PROC / str(pid) / "status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS:")), 0)
+
+
 def _role(command: list[str]) -> str:
     """Name a process by the command of ours that it runs."""
     roles = {"demo": "supervisor", "feed": "feed", "gateway": "gateway", "recorder": "recorder", "sim": "sim"}

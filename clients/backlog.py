@@ -5,14 +5,17 @@ The rules of this file:
   its changes too, so a slow reader gets the newest prices, in the order in which symbols first
   changed, and the backlog is never longer than the watchlist.
 - Events are kept in order, up to `MAX_EVENTS`. Full: the oldest event goes, and is counted.
+- Trades and gaps are all kept, in order. Full, at `MAX_TRADES`: the stream reads nothing more from its
+  socket, prices neither, until some are read here.
 """
 
 from collections import OrderedDict, deque
 from typing import Final
 
-from clients.updates import Event, Item, Update
+from clients.updates import Event, Item, Newest, StreamGap, StreamTrade
 
 MAX_EVENTS: Final = 256
+MAX_TRADES: Final = 10_000
 
 
 class Backlog:
@@ -22,6 +25,9 @@ class Backlog:
         self._items: OrderedDict[object, Item] = OrderedDict()
         self._events: deque[int] = deque()
         self._event_key = 0
+        self._trade_key = 0
+        self.trades = 0
+        """How many trades and gaps wait."""
         self.conflated = 0
         """Updates that a newer one replaced before they were read."""
         self.dropped_events = 0
@@ -29,13 +35,22 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._items)
 
-    def put(self, update: Update) -> None:
+    def put(self, update: Newest) -> None:
         key = (type(update), update.entry.id)
         older = self._items.get(key)
         if older is not None:
             self.conflated += 1
             update = update._replace(changes=update.changes + older.changes)  # type: ignore[union-attr]  # this key holds updates
         self._items[key] = update
+
+    @property
+    def is_full(self) -> bool:
+        return self.trades >= MAX_TRADES
+
+    def put_trade(self, item: StreamTrade | StreamGap) -> None:
+        self._trade_key += 1
+        self._items[StreamTrade, self._trade_key] = item
+        self.trades += 1
 
     def put_event(self, event: Event) -> None:
         if len(self._events) == MAX_EVENTS:
@@ -50,4 +65,6 @@ class Backlog:
         key, item = self._items.popitem(last=False)
         if isinstance(key, int):
             self._events.popleft()  # the oldest item that is an event is the oldest event
+        elif isinstance(item, StreamTrade | StreamGap):
+            self.trades -= 1
         return item

@@ -20,6 +20,11 @@ class StreamStats:
     """Frames or messages that broke the protocol, a wrong CRC among them."""
     bad_checksums: int = 0
     reconnects: int = 0
+    trades: int = 0
+    doubled_trades: int = 0
+    """Trades that were here already: a replay repeats some where a hole before them was open."""
+    unexplained_gaps: int = 0
+    """Jumps of a trade id of which the gateway had not spoken: none come from one that keeps its word."""
     ages_us: deque[int] = field(default_factory=lambda: deque(maxlen=AGES_KEPT))
     """From the exchange to here, of the last live records (v2). The values that a connection starts
     with are not in it: they are as old as the last change."""

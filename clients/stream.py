@@ -13,6 +13,12 @@ The rules of this file:
 - A slow reader never holds the gateway up: see `backlog.py` for what it gets.
 - Nothing is lost in silence: `items()` yields `Connected`, `Disconnected` and `Refused` between
   the updates; plain iteration yields updates alone and logs those as warnings.
+- With `kinds=("trade",)` every trade comes once, in id order. After a reconnect the stream goes on after
+  the last one that it has. What cannot be had is a `StreamGap` in its place, in `items()`; plain iteration
+  logs it. Trades are never left out for a slow reader: when too many are unread, the socket is not read
+  further. A gateway closes such a stream in the end (4508); it comes back by itself and goes on.
+- Whether trades are complete is checked here too: a jump of ids that the gateway did not explain is a
+  `StreamGap` that says so.
 """
 
 import asyncio
@@ -20,7 +26,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
 from typing import Final, Self
@@ -31,6 +37,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.typing import Subprotocol
 
 from clients.backlog import Backlog
+from clients.continuity import TradeIds
 from clients.errors import StreamClosed, StreamRefused, may_come_back
 from clients.stats import StreamStats
 from clients.updates import (
@@ -41,15 +48,19 @@ from clients.updates import (
     Refused,
     StreamPrice,
     StreamQuote,
+    StreamTrade,
     Update,
+    from_gap,
+    from_trade,
     from_v1,
     from_v2,
 )
-from protocol.control import KINDS, Error, Symbols
+from protocol.control import KINDS, TRADE, Error, SymbolEntry, Symbols
 from protocol.errors import BadChecksum, ProtocolError
-from protocol.events import Kind
+from protocol.events import Gap, GapState, Kind, Trade
 from protocol.frames import Frame
-from protocol.session import SYMBOLS_A_MESSAGE, VERSIONS, ClientSession
+from protocol.session import RESUMES_A_MESSAGE, SYMBOLS_A_MESSAGE, VERSIONS, ClientSession
+from protocol.symbols import full_name
 
 PATH: Final = "/api/v1/ws"
 MAX_FRAME_BYTES: Final = 8 * 2**20  # 65,535 records of the widest kind are 4.7 MB
@@ -83,9 +94,13 @@ class Stream:
         symbols: Iterable[str] | str = (),
         *,
         kinds: Sequence[str] = ("price",),
+        since: Mapping[str, int] | None = None,
         version: int = 2,
         patience: Patience | None = None,
     ) -> None:
+        """`since` holds, by symbol, the last trade that is known from another time: the stream goes on
+        after it.
+        """
         self.url = stream_url(url)
         self.stats = StreamStats()
         self._kinds = _kinds_checked(kinds, version)
@@ -98,6 +113,9 @@ class Stream:
         self._arrived = asyncio.Event()
         self._socket: ClientConnection | None = None
         self._heard: set[tuple[Kind, int]] = set()
+        self._trade_ids = {full_name(name): TradeIds(last_id) for name, last_id in (since or {}).items()}
+        self._has_room = asyncio.Event()
+        self._has_room.set()
         # Owned by `async with`. A TaskGroup would cancel the reader for what is only the end of the
         # stream, and cannot be left from the task in which asyncio closes an abandoned iterator.
         self._task: asyncio.Task[None] | None = None
@@ -133,7 +151,7 @@ class Stream:
         """Yield updates; log what else happens."""
         async with aclosing(self.items()) as items:
             async for item in items:
-                if isinstance(item, StreamPrice | StreamQuote):
+                if isinstance(item, StreamPrice | StreamQuote | StreamTrade):
                     yield item
                 else:
                     log.log(logging.INFO if isinstance(item, Connected) else logging.WARNING, "%s", item)
@@ -145,7 +163,10 @@ class Stream:
                 await stack.enter_async_context(self)
             while True:
                 while self._backlog:
-                    yield self._backlog.pop()
+                    item = self._backlog.pop()
+                    if not self._backlog.is_full:
+                        self._has_room.set()
+                    yield item
                 if self._task is None or self._task.done():
                     break
                 await self._arrived.wait()
@@ -153,15 +174,25 @@ class Stream:
             if self._task is not None and not self._task.cancelled():
                 self._task.result()
 
-    async def subscribe(self, symbols: Iterable[str] | str, kinds: Sequence[str] | None = None) -> None:
+    async def subscribe(
+        self,
+        symbols: Iterable[str] | str,
+        kinds: Sequence[str] | None = None,
+        since: Mapping[str, int] | None = None,
+    ) -> None:
         """Ask for more symbols, now and after every reconnect."""
         wanted = _kinds_checked(kinds, self._session.version) if kinds is not None else self._kinds
-        for part in _parts(symbols):
-            await self._say(self._session.subscribe(part, list(wanted)))
+        known = since or {}
+        self._trade_ids |= {full_name(name): TradeIds(last_id) for name, last_id in known.items()}
+        for part in _parts(symbols, RESUMES_A_MESSAGE if known else SYMBOLS_A_MESSAGE):
+            from_here = {name: known[name] for name in part if name in known}
+            await self._say(self._session.subscribe(part, list(wanted), from_here))
 
     async def unsubscribe(self, symbols: Iterable[str] | str) -> None:
         """Ask no more for some symbols. What is on its way still arrives."""
         for part in _parts(symbols):
+            for name in part:
+                self._trade_ids.pop(full_name(name), None)
             await self._say(self._session.unsubscribe(part))
 
     async def _say(self, message: bytes) -> None:
@@ -214,6 +245,9 @@ class Stream:
             await self._on_open(socket)
             while True:
                 await self._on_message(socket, await socket.recv(decode=None))
+                if self._backlog.is_full:
+                    self._has_room.clear()
+                    await self._has_room.wait()
         except ConnectionClosed as closed:
             return self._on_closed(closed)
         except ProtocolError as error:
@@ -242,7 +276,8 @@ class Stream:
     async def _on_open(self, socket: ClientConnection) -> None:
         self._heard.clear()
         self._socket = socket
-        for message in self._session.on_open():
+        last_ids = {name: ids.resume_from for name, ids in self._trade_ids.items() if ids.last_id}
+        for message in self._session.on_open(last_ids):
             await socket.send(message, text=True)
         away_ms = 0
         if self._lost_at_ms is not None:
@@ -281,6 +316,8 @@ class Stream:
 
     def _on_v2(self, frame: Frame, now_us: int) -> None:
         self.stats.records += len(frame.records)
+        if frame.kind in (Kind.TRADE, Kind.GAP):
+            self._on_lossless(frame, now_us)
         if frame.kind not in (Kind.PRICE, Kind.QUOTE):
             return  # kinds that were not asked for
         for row in frame.rows():
@@ -290,6 +327,28 @@ class Stream:
                 self.stats.ages_us.append(now_us - frame.time_us + row.delay_us)
             else:
                 self._heard.add((frame.kind, row.symbol_id))
+
+    def _on_lossless(self, frame: Frame, now_us: int) -> None:
+        for row in frame.rows():
+            entry = self._session.dictionary[row.symbol_id]
+            ids = self._trade_ids.setdefault(full_name(entry.name or entry.symbol), TradeIds())
+            if isinstance(row, Gap):
+                ids.on_gap(row)
+                self._backlog.put_trade(from_gap(row, entry))
+            else:
+                self._on_trade(row, ids, entry, frame.time_us, now_us)
+
+    def _on_trade(self, row: Trade, ids: TradeIds, entry: SymbolEntry, sent_us: int, now_us: int) -> None:
+        is_new, unexplained = ids.on_trade(row.id)
+        if not is_new:
+            self.stats.doubled_trades += 1
+            return
+        for first_id, last_id in unexplained:
+            self.stats.unexplained_gaps += 1
+            gap = Gap(row.symbol_id, GapState.OPEN, 0, first_id, last_id, 0, row.exchange_us)
+            self._backlog.put_trade(from_gap(gap, entry, explained=False))
+        self.stats.trades += 1
+        self._backlog.put_trade(from_trade(row, entry, sent_us, now_us))
 
     def _tell(self, event: Event) -> None:
         self._backlog.put_event(event)
@@ -307,17 +366,17 @@ def stream_url(url: str) -> str:
     return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") or PATH, parts.query, ""))
 
 
-def _parts(symbols: Iterable[str] | str) -> Iterator[list[str]]:
+def _parts(symbols: Iterable[str] | str, size: int = SYMBOLS_A_MESSAGE) -> Iterator[list[str]]:
     """Cut a list of symbols, or a single one, into what fits one message."""
     wanted = [symbols] if isinstance(symbols, str) else list(symbols)
-    for start in range(0, len(wanted), SYMBOLS_A_MESSAGE):
-        yield wanted[start : start + SYMBOLS_A_MESSAGE]
+    for start in range(0, len(wanted), size):
+        yield wanted[start : start + size]
 
 
 def _kinds_checked(kinds: Sequence[str], version: int) -> tuple[str, ...]:
     if version not in VERSIONS.values():
         raise ValueError(f"there is no stream of version {version}")
-    served = KINDS if version == 2 else KINDS[:1]
+    served = (*KINDS, TRADE) if version == 2 else KINDS[:1]
     if not kinds or not set(kinds) <= set(served):
         raise ValueError(f"a v{version} stream has the kinds {', '.join(served)}, not {', '.join(kinds)!r}")
     return tuple(kinds)

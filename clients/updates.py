@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from protocol.control import AutoSubscribe, AutoUnsubscribe, MarketWatchSubscribe, SymbolEntry
-from protocol.events import Price, PriceFlag, PriceUpdate, Quote, changes_of
+from protocol.events import Gap, Price, PriceFlag, PriceUpdate, Quote, Trade, TradeFlag, changes_of
 
 
 class StreamPrice(NamedTuple):
@@ -64,7 +64,53 @@ class StreamQuote(NamedTuple):
         return self.received_us - self.exchange_us
 
 
-Update: TypeAlias = StreamPrice | StreamQuote
+class StreamTrade(NamedTuple):
+    """One trade. Every one comes, once, and in the order of its ids, unless a StreamGap says otherwise."""
+
+    symbol: str
+    id: int
+    """The venue's own: it rises by 1."""
+    price: float
+    quantity: float
+    taker_sold: bool
+    recovered: bool
+    """Asked for later, because it was not heard live."""
+    count: int  # type: ignore[assignment]  # shadows tuple.count, which nobody calls on a trade
+    """How many of the venue's single trades this one aggregates."""
+    exchange_us: int
+    """When it traded, by the venue's clock."""
+    sent_us: int
+    """When the gateway sent it."""
+    received_us: int
+    entry: SymbolEntry
+
+    @property
+    def simulated(self) -> bool:
+        return self.entry.simulated
+
+
+@dataclass(frozen=True, slots=True)
+class StreamGap:
+    """Trades of one symbol are missing, or are no longer."""
+
+    symbol: str
+    state: int
+    """A `GapState`: open (they may come yet, flagged recovered), filled, lost."""
+    cause: int
+    """A `GapCause`; 0 where the gateway gave none."""
+    first_id: int
+    last_id: int
+    first_us: int
+    """The venue's times of the trades around it; 0 where they are not known."""
+    last_us: int
+    explained: bool
+    """The gateway said so. Otherwise this client noticed that ids jump, and nobody had said why."""
+    entry: SymbolEntry
+
+
+Newest: TypeAlias = StreamPrice | StreamQuote
+"""Of these the newest value counts."""
+Update: TypeAlias = Newest | StreamTrade
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +142,14 @@ class Refused:
 
 
 Event: TypeAlias = Connected | Disconnected | Refused | AutoSubscribe | AutoUnsubscribe | MarketWatchSubscribe
-Item: TypeAlias = Update | Event
+Item: TypeAlias = Update | StreamGap | Event
 
 
 def from_v1(row: PriceUpdate, entry: SymbolEntry, received_us: int) -> StreamPrice:
     return StreamPrice(entry.symbol, row.price, row.volume, None, None, received_us, 1, False, entry)
 
 
-def from_v2(row: Price | Quote, entry: SymbolEntry, time_us: int, received_us: int) -> Update:
+def from_v2(row: Price | Quote, entry: SymbolEntry, time_us: int, received_us: int) -> Newest:
     """Join a v2 record with what its frame and the dictionary say."""
     shared = (
         time_us - row.delay_us,
@@ -116,3 +162,24 @@ def from_v2(row: Price | Quote, entry: SymbolEntry, time_us: int, received_us: i
     if isinstance(row, Price):
         return StreamPrice(entry.symbol, row.price, row.volume, *shared)
     return StreamQuote(entry.symbol, row.bid, row.bid_size, row.ask, row.ask_size, *shared)
+
+
+def from_trade(row: Trade, entry: SymbolEntry, time_us: int, received_us: int) -> StreamTrade:
+    return StreamTrade(
+        entry.symbol,
+        row.id,
+        row.price,
+        row.quantity,
+        bool(row.flags & TradeFlag.TAKER_SOLD),
+        bool(row.flags & TradeFlag.RECOVERED),
+        row.count,
+        row.exchange_us,
+        time_us,
+        received_us,
+        entry,
+    )
+
+
+def from_gap(row: Gap, entry: SymbolEntry, *, explained: bool = True) -> StreamGap:
+    numbers = (row.state, row.cause, row.first_id, row.last_id, row.first_us, row.last_us)
+    return StreamGap(entry.symbol, *numbers, explained, entry)

@@ -222,6 +222,25 @@ def bench() -> None:
 
 
 @bench.command()
+@click.option("--captures", default="../shared/data/binance-ws", show_default=True,
+              metavar="FOLDER", help="captured streams, if there are any")  # fmt: skip
+@click.option("--cuts", default=200, show_default=True, help="how often each stream is cut")
+@click.option("--hours", default=6.0, show_default=True, help="how long the seeded streams are")
+@click.option("--factor", default=2.0, show_default=True, help="suspicious silence, in longest silences")
+@click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
+def mute(as_json: bool, **params: Any) -> None:
+    """Measure how soon a mute stream is found, and how often a sound one is suspected.
+
+    \b
+    Example:  tickgate bench mute --captures captures --factor 3
+    """
+    from bench import mute as measured
+
+    result = measured.run(measured.Params(**params))
+    click.echo(json.dumps(result) if as_json else measured.format_table(result))
+
+
+@bench.command()
 @click.option("--symbols", default=100, show_default=True, help="symbols of the simulated exchange")
 @click.option("--rate", default=10.0, show_default=True, help="trades a second and symbol")
 @click.option("--clients", default=100, show_default=True, help="WebSocket clients")
@@ -241,6 +260,31 @@ def pipeline(as_json: bool, **params: Any) -> None:
 
     result = asyncio.run(measured.run(measured.Params(**params)))
     click.echo(json.dumps(result) if as_json else measured.format_table(result))
+
+
+@bench.command()
+@click.option("--seconds", default=300.0, show_default=True, help="how long faults are given")
+@click.option("--symbols", default=50, show_default=True, help="symbols of the simulated exchange")
+@click.option("--rate", default=50.0, show_default=True, help="trades a second and symbol; as many quotes")
+@click.option("--clients", default=3, show_default=True, help="clients that hold every trade")
+@click.option("--workers", default=2, show_default=True, help="feed worker processes")
+@click.option("--every", "every_s", default=4.0, show_default=True, help="seconds between faults, about")
+@click.option("--seed", default=1, show_default=True, help="of the order of the faults")
+@click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
+def chaos(as_json: bool, **params: Any) -> None:
+    """Hurt everything for a while, then compare every trade with the exchange.
+
+    Cuts, mutes, losses, refusals, killed processes. Exit code 1 if any client misses a trade that
+    it was not told is lost, or has one twice.
+
+    \b
+    Example:  tickgate bench chaos --seconds 60 --seed 7
+    """
+    from bench import chaos as measured
+
+    result = asyncio.run(measured.run(measured.Params(**params)))
+    click.echo(json.dumps(result) if as_json else measured.format_report(result))
+    raise SystemExit(0 if measured.is_whole(result) else 1)
 
 
 def _supervise(settings: Settings, *, simulated: bool) -> None:

@@ -2,7 +2,7 @@
 
 A shard that is heard for the first time, or whose batch sequence jumps, is asked for a
 snapshot; its values go in like a batch. A symbol id that the registry copy does not know yet
-makes it read on.
+makes it read on. Trades are in no snapshot: they are asked for by id (`repair.py`).
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from gateway.registry import Registry
+from gateway.repair import Repair
 from gateway.ws.fanout import Fanout
 from processors.bus import Bus, BusError
 from protocol import subjects
@@ -27,7 +28,14 @@ log = structlog.get_logger()
 class WireReader:
     """Feeds the fan-out from `wire.>` and keeps the symbol table current."""
 
-    def __init__(self, bus: Bus, registry: Registry, fanout: Fanout, on_listed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        registry: Registry,
+        fanout: Fanout,
+        repair: Repair,
+        on_listed: Callable[[], None],
+    ) -> None:
         self.batches = 0
         self.bad_batches = 0
         self.missed_batches = 0
@@ -36,6 +44,8 @@ class WireReader:
         self._registry = registry
         self._fanout = fanout
         self._on_listed = on_listed
+        self._repair = repair
+        self._epochs: dict[str, int] = {}
         self._checks: dict[str, SequenceCheck] = {}
         self._to_heal: dict[str, None] = {}
         self._registry_is_old = False
@@ -103,7 +113,12 @@ class WireReader:
         if missed:
             self.missed_batches += missed
             self._heal(subject, "batches_missed", missed)
-        self._fanout.on_batch(batch)
+        self._fanout.on_batch(batch, subject)
+        if missed:
+            self._repair.on_missed(subject)
+        if self._epochs.setdefault(subject, batch.epoch_us) != batch.epoch_us:
+            self._epochs[subject] = batch.epoch_us
+            self._repair.on_restarted(subject)
 
     def _heal(self, subject: str, cause: str, missed: int) -> None:
         log.info("wire.snapshot_wanted", subject=subject, cause=cause, missed=missed)
@@ -123,3 +138,4 @@ class WireReader:
         for subject in self._checks:
             self._to_heal[subject] = None
         self._read_registry()
+        self._repair.on_missed(None)

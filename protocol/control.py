@@ -17,18 +17,24 @@ from protocol.events import MAX_SYMBOL_ID
 from protocol.symbols import Instrument
 
 KINDS: Final = ("price", "quote")
-"""The kinds of record that a v2 client can ask for; a v1 client gets prices."""
+"""The kinds of which the newest value counts; a v1 client gets prices."""
+TRADE: Final = "trade"
+"""The kind of which every record counts, in v2: the lossless lane."""
+
+TradeId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class _Message(msgspec.Struct, frozen=True, tag_field="type"):
     """The base of all messages; the tag is the `type`."""
 
 
-class Subscribe(_Message, frozen=True, tag="subscribe"):
+class Subscribe(_Message, frozen=True, tag="subscribe", omit_defaults=True):
     """Add symbols to the stream."""
 
     symbols: list[str]
     kinds: list[str] = msgspec.field(default_factory=lambda: ["price"])
+    since: dict[str, TradeId] = {}
+    """With `trade`: the last id that the client has of a symbol. It gets everything after it."""
 
 
 class Unsubscribe(_Message, frozen=True, tag="unsubscribe"):

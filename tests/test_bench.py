@@ -1,5 +1,10 @@
 """Every benchmark runs once in small: that it works, never how fast it is."""
 
+import gzip
+
+import pytest
+
+from bench import mute
 from bench.listeners import draw_watchlists
 from bench.pipeline import Params, format_table, run
 
@@ -31,3 +36,18 @@ def test_distinct_watchlists_are_shared_in_turn():
     assert lists[0] == lists[3] == lists[6]
     assert len({tuple(one) for one in lists}) == 3
     assert draw_watchlists(symbols, 9, 5, 3) == lists, "the same for the same seed"
+
+
+def test_the_mute_bench_finds_every_cut_and_suspects_nobody(tmp_path):
+    with gzip.open(tmp_path / "steady.gz", "wt") as file:
+        for number in range(600):
+            file.write(f'{number * 100_000_000} {{"stream":"btcusdt@aggTrade","data":{{}}}}\n')
+    result = mute.run(mute.Params(captures=str(tmp_path), cuts=5, hours=0.5))
+    steady, *seeded = result["results"]["streams"]
+    assert set(result) == {"name", "params", "machine", "results"}
+    assert (steady["stream"], steady["source"]) == ("btcusdt@aggTrade", "steady")
+    assert steady["messages_per_s"] == pytest.approx(10, rel=0.01)
+    assert steady["false_alarms"] == 0
+    assert 1.9 <= steady["detection_s"]["p50"] <= steady["detection_s"]["max"] <= 2.2
+    assert [one["source"] for one in seeded] == ["seeded market"] * len(mute.MARKET)
+    assert "btcusdt@aggTrade" in mute.format_table(result)

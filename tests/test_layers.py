@@ -27,7 +27,13 @@ ONLY_IN = {
     "gateway.cli": set(),
     "gateway.roles": {"gateway/roles", "gateway/cli.py"},
     "gateway.api": {"gateway/api", "gateway/roles"},
-    "gateway.feeds": {"gateway/feeds", "gateway/roles", "gateway/doctor.py", "gateway/processes/keeper.py"},
+    "gateway.feeds": {
+        "gateway/feeds",
+        "gateway/roles",
+        "gateway/doctor.py",
+        "gateway/processes/keeper.py",
+        "bench/mute.py",
+    },
     "clients": {"clients", "gateway/cli.py", "gateway/api/app.py", "bench"},
     "bench": {"bench", "gateway/cli.py"},
 }

@@ -14,8 +14,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 import clients.web
-from gateway.api import health, market
+from gateway.api import gaps, health, market
+from gateway.api.ledger import LedgerTable
 from gateway.api.market import json_response
+from gateway.repair import Repair
 from gateway.wire import WireReader
 from gateway.ws.endpoint import Clients
 from processors.bus import Bus
@@ -23,11 +25,14 @@ from processors.bus import Bus
 PAGE: Final = Path(clients.web.__path__[0])
 
 
-def build_app(clients: Clients, reader: WireReader, bus: Bus, version: str) -> Starlette:
+def build_app(
+    clients: Clients, reader: WireReader, repair: Repair, ledger: LedgerTable, bus: Bus, version: str
+) -> Starlette:
     """Build the application on one gateway's state."""
     routes: list[BaseRoute] = [
         *market.routes(clients.symbols, clients.fanout),
-        *health.routes(clients, reader, bus, version),
+        *gaps.routes(ledger, clients.symbols),
+        *health.routes(clients, reader, repair, bus, version),
         Route("/", _show_page),
         Mount("/static", StaticFiles(directory=PAGE)),
     ]

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.api.market import json_response
+from gateway.repair import Repair
 from gateway.wire import WireReader
 from gateway.ws.endpoint import Clients
 from processors.bus import Bus
@@ -16,7 +17,7 @@ PRICES_FLOW_WITHIN_S: Final = 10.0
 """The quietest default symbol list has a price well within this on a living venue."""
 
 
-def routes(clients: Clients, reader: WireReader, bus: Bus, version: str) -> list[Route]:
+def routes(clients: Clients, reader: WireReader, repair: Repair, bus: Bus, version: str) -> list[Route]:
     """Build the routes on this gateway's state."""
     started_s = time.monotonic()
 
@@ -44,7 +45,7 @@ def routes(clients: Clients, reader: WireReader, bus: Bus, version: str) -> list
         )
 
     async def show_stats(request: Request) -> Response:
-        body = stats(clients, reader)
+        body = stats(clients, reader, repair)
         if request.query_params.get("reset") == "hops":
             for histogram in clients.fanout.hops.values():
                 histogram.clear()
@@ -67,7 +68,7 @@ def price_age_s(clients: Clients) -> float | None:
     return (time.time_ns() // 1000 - last_us) / 1e6 if last_us else None
 
 
-def stats(clients: Clients, reader: WireReader) -> dict[str, Any]:
+def stats(clients: Clients, reader: WireReader, repair: Repair) -> dict[str, Any]:
     """The counters of this gateway process since it started, and its latencies per hop."""
     fanout = clients.fanout
     return {
@@ -82,6 +83,12 @@ def stats(clients: Clients, reader: WireReader) -> dict[str, Any]:
         "batches_missed": reader.missed_batches,
         "batches_bad": reader.bad_batches,
         "snapshots": reader.snapshots,
+        "trades_delivered": fanout.trades.delivered,
+        "trades_doubled": fanout.trades.duplicates,
+        "trades_waiting": fanout.trades.waiting,
+        "trades_lost": repair.lost_trades,
+        "holes": repair.holes,
+        "replays": clients.replays.started,
         "closed_by_code": {str(code): count for code, count in sorted(clients.closed_by_code.items())},
         "hops": {hop: histogram.summary() for hop, histogram in fanout.hops.items()},
         "cpu_s": time.process_time(),

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 
+from gateway.ws.lane import Mark
 from protocol.events import Kind
 from protocol.table import Ids
 
@@ -19,8 +20,11 @@ class Watchlist(NamedTuple):
     version: int
     prices: frozenset[int]
     quotes: frozenset[int]
+    trades: frozenset[int] = frozenset()
 
     def ids(self, kind: Kind) -> frozenset[int]:
+        if kind is Kind.TRADE:
+            return self.trades
         return self.prices if kind is Kind.PRICE else self.quotes
 
 
@@ -32,6 +36,12 @@ class Member(Protocol):
 
     def miss(self, kind: Kind, baseline: dict[int, int]) -> None:
         """Note what was not written because its socket is full, and how often each had changed before."""
+
+    def miss_trades(self, marks: dict[int, Mark]) -> None:
+        """Note of which symbols trades were not written, and up to where they were."""
+
+    def catch_up(self) -> None:
+        """Write what was missed, as far as the socket takes it."""
 
 
 class Audience:
@@ -69,7 +79,9 @@ class Audiences:
 
     def __init__(self) -> None:
         self._by_watchlist: dict[Watchlist, Audience] = {}
-        self._by_symbol: dict[Kind, dict[int, dict[Audience, None]]] = {Kind.PRICE: {}, Kind.QUOTE: {}}
+        self._by_symbol: dict[Kind, dict[int, dict[Audience, None]]] = {
+            kind: {} for kind in (Kind.PRICE, Kind.QUOTE, Kind.TRADE)
+        }
 
     def __len__(self) -> int:
         return len(self._by_watchlist)

@@ -19,7 +19,9 @@ from websockets.http11 import Request
 
 from gateway.ws.audience import Audience, Watchlist
 from gateway.ws.connection import Connection
-from gateway.ws.fanout import KINDS, Fanout
+from gateway.ws.delivery import Delivery, Replays
+from gateway.ws.fanout import KINDS
+from gateway.ws.lane import Mark
 from gateway.ws.outbox import Outbox
 from protocol.errors import CloseCode, ProtocolError
 from protocol.events import Kind
@@ -47,8 +49,9 @@ class ClientLimits:
 class Clients:
     """Everybody connected to this gateway."""
 
-    def __init__(self, fanout: Fanout, symbols: SymbolTable, limits: ClientLimits) -> None:
-        self.fanout: Final = fanout
+    def __init__(self, replays: Replays, symbols: SymbolTable, limits: ClientLimits) -> None:
+        self.replays: Final = replays
+        self.fanout: Final = replays.fanout
         self.symbols: Final = symbols
         self.limits: Final = limits
         self.connected: set[Client] = set()
@@ -86,7 +89,9 @@ class Client(Connection):
     def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
         super().__init__(config, server_state, app_state)
         self.outbox = Outbox()
+        self.delivery = Delivery(self, self.clients.replays)
         self.audience: Audience | None = None
+        self._trades: frozenset[int] = frozenset()
         self._heard_s = time.monotonic()
         self._pinged_s = 0.0
 
@@ -124,8 +129,11 @@ class Client(Connection):
     def _act(self, reaction: Reaction) -> None:
         for reply in reaction.replies:
             self.send_text(reply)
-        if reaction.changed:
-            self._join()
+        new = self.session.trades.intersection(reaction.added).difference(self._trades)
+        if new or reaction.since:
+            self.delivery.on_subscribed(new, reaction.since)
+        if reaction.changed or reaction.since:
+            self.join()
         if reaction.added:
             self._send_newest(reaction.added)
 
@@ -139,20 +147,27 @@ class Client(Connection):
         self.clients.connected.discard(self)
         self.clients.closed_by_code[self.close_code or 1006] += 1
         self._leave()
+        self.delivery.stop()
 
     def close(self, code: int, reason: str = "") -> None:
-        self._leave()
+        if self.is_open:
+            self._leave()
+            self.delivery.stop()
         super().close(code, reason)
 
     # The stream
 
-    def _join(self) -> None:
+    def join(self) -> None:
+        """Join the audience of what is watched now, or none."""
         self._leave()
         session = self.session
-        watchlist = Watchlist(session.version, frozenset(session.prices), frozenset(session.quotes))
+        self._trades = frozenset(session.trades)
+        self.delivery.forget(self._trades)
+        trades = self.delivery.live(self._trades)
+        watchlist = Watchlist(session.version, frozenset(session.prices), frozenset(session.quotes), trades)
         for kind in KINDS:
             self.outbox.forget(watchlist.ids(kind), kind)
-        if not session.prices and not session.quotes:
+        if not (session.prices or session.quotes or trades):
             return
         self.audience = self.clients.fanout.audiences.join(watchlist, self)
         if self.outbox.is_full:
@@ -176,33 +191,43 @@ class Client(Connection):
     def _send_values(self, kind: Kind, ids: list[int], baseline: dict[int, int]) -> None:
         frame = self.clients.fanout.newest(kind, self.session.version, ids, baseline)
         if frame is not None:
-            self.transport.write(frame)
-            self.clients.fanout.count(1, len(frame))
+            self.write_frames(frame)
+
+    def write_frames(self, frames: bytes) -> None:
+        self.transport.write(frames)
+        self.clients.fanout.count(1, len(frames))
 
     # A slow client
 
     def pause_writing(self) -> None:
         """Called by the transport when its buffer is full."""
         self.outbox.full_since_s = time.monotonic()
+        self.delivery.on_full()
         if self.audience is not None:
             self.audience.pause(self)
 
     def resume_writing(self) -> None:
         """Called by the transport when its buffer has drained: bring the client up to date."""
         self.outbox.full_since_s = 0.0
-        if self.audience is None:
-            return
+        self.catch_up()
+        if self.audience is not None and not self.outbox.is_full:  # catching up may have filled it again
+            self.audience.resume(self)
+
+    def catch_up(self) -> None:
         for kind in KINDS:
             missed = self.outbox.take(kind)
             if missed:
                 self._send_values(kind, list(missed), missed)
-        if not self.outbox.is_full:  # catching up may have filled it again
-            self.audience.resume(self)
+        self.delivery.catch_up()
 
     def miss(self, kind: Kind, baseline: dict[int, int]) -> None:
         for symbol_id, changes in baseline.items():
             self.outbox.note(kind, symbol_id, changes)
         self.clients.coalesced += len(baseline)
+
+    def miss_trades(self, marks: dict[int, Mark]) -> None:
+        for symbol_id, mark in marks.items():
+            self.outbox.note_trades(symbol_id, mark)
 
     # A dead client
 

@@ -4,18 +4,21 @@ What arrives in one turn of the loop is written at its end: at once when idle, a
 larger batches when a turn takes longer than the next arrival, because the newest value of a
 symbol is all that a flush encodes. Frames are shared: by all clients of an audience, and by
 audiences of which the same symbols changed.
+
+Trades are the exception: every one of them is written, in the order of its lane (`lane.py`).
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Final
 
 import numpy as np
 
 from gateway.metrics import Histogram
-from gateway.ws.audience import Audience, Audiences, as_ids
+from gateway.ws.audience import Audience, Audiences, Member, as_ids
 from gateway.ws.connection import frame_binary
+from gateway.ws.trades import TradeEncoder, TradeLanes
 from protocol.batches import Batch
 from protocol.events import Kind
 from protocol.frames import LAYOUTS, V1, seal_v1, seal_v2
@@ -23,6 +26,11 @@ from protocol.table import PriceTable
 
 HOPS: Final = ("exchange_to_feed", "feed", "bus", "gateway")
 KINDS: Final = (Kind.PRICE, Kind.QUOTE)
+"""Of these the newest value counts."""
+LOSSLESS: Final = (Kind.TRADE, Kind.GAP)
+MAX_WRITE_BYTES: Final = 256 * 1024
+"""More trades than that at once (after an outage) are not put before every client's socket, but left for
+each to take as it can."""
 
 
 def now_us() -> int:
@@ -32,7 +40,9 @@ def now_us() -> int:
 class Fanout:
     """The newest values of all symbols, and everybody who watches some of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, carried: Sized = ()) -> None:
+        """`carried` says by its length how many symbols there will be."""
+        self.trades = TradeLanes(carried)
         self.tables = {kind: PriceTable(kind) for kind in KINDS}
         self.audiences = Audiences()
         self.hops = {hop: Histogram() for hop in HOPS}
@@ -52,10 +62,13 @@ class Fanout:
         news = [self.tables[frame.kind].news(frame) for frame in batch.frames if frame.kind in self.tables]
         self.on_batch(batch._replace(frames=news))
 
-    def on_batch(self, batch: Batch) -> None:
+    def on_batch(self, batch: Batch, source: str = "") -> None:
         """Take in what a feed worker published; clients have it at the end of this turn of the loop."""
         arrived_us = now_us()
         for frame in batch.frames:
+            if frame.kind in LOSSLESS:
+                self.trades.on_frame(frame, source)
+                continue
             if frame.kind not in self.tables or not len(frame.records):
                 continue
             self.tables[frame.kind].update(frame)
@@ -63,10 +76,14 @@ class Fanout:
             if frame.kind is Kind.PRICE:
                 self.last_price_us = arrived_us
                 self._measure(batch, frame.time_us, int(frame.records["delay_us"][0]), arrived_us)
-        if not self._is_flush_due and any(self._dirty.values()):
+        if any(self._dirty.values()) or self.trades.is_dirty:
+            self.flush_soon(arrived_us)
+
+    def flush_soon(self, arrived_us: int) -> None:
+        """Flush once all that the bus has delivered by now is taken in, so that it is one flush."""
+        if not self._is_flush_due:
             self._is_flush_due = True
             self._arrived_us = arrived_us
-            # All that the bus has delivered by now is taken in before this runs, so it is one flush.
             asyncio.get_running_loop().call_soon(self.flush)
 
     def _mark_dirty(self, kind: Kind, ids: list[int], flags: list[int]) -> None:
@@ -89,6 +106,7 @@ class Fanout:
             dirty, self._dirty[kind] = self._dirty[kind], {}
             if dirty:
                 self._flush_kind(kind, dirty, time_us)
+        self.flush_trades()
         self.flushes += 1
         self.hops["gateway"].add(now_us() - self._arrived_us)
 
@@ -105,6 +123,29 @@ class Fanout:
             if audience.slow:
                 self._note_missed(audience, kind, {one: dirty[one] for one in ids})
             self._write(audience, encoder.frame(ids))
+
+    def flush_trades(self) -> None:
+        """Write all trades and gaps that are to be delivered to everybody who watches them."""
+        deliveries = self.trades.take()
+        if not deliveries:
+            return
+        concerned = self.audiences.concerned(Kind.TRADE, deliveries)
+        too_much: list[Member] = []
+        encoder = TradeEncoder({one for ids in concerned.values() for one in ids}, deliveries, now_us())
+        for audience, ids in concerned.items():
+            frames = encoder.frames(ids)
+            marks = {one: deliveries[one].before for one in ids}
+            for member in tuple(audience.slow):
+                member.miss_trades(marks)
+            if len(frames) <= MAX_WRITE_BYTES:
+                self._write(audience, frames)
+                continue
+            for member in audience.flowing:
+                member.miss_trades(marks)
+                too_much.append(member)
+        for member in too_much:  # only now, because a member may change its audience over this
+            member.catch_up()
+        self.trades.tell_waiters(deliveries)
 
     def _note_missed(self, audience: Audience, kind: Kind, changed: dict[int, int]) -> None:
         totals = self.tables[kind].changes

@@ -4,8 +4,11 @@ Full: nothing more is written; for every symbol that changes meanwhile the outbo
 changed and how often it had before. When the socket drains, one frame brings the newest value of
 each, saying how many changes it stands for. Its size is bounded by the client's watchlist. A
 client that stays full for longer than `max_lag_s` is closed with 4508 and counted.
+
+Trades are not left out: of each symbol the outbox holds the mark from which they go on.
 """
 
+from gateway.ws.lane import Mark
 from protocol.events import Kind
 
 
@@ -15,6 +18,8 @@ class Outbox:
     def __init__(self) -> None:
         self.full_since_s = 0.0
         """When the socket stopped taking more, by the monotonic clock; 0 while it flows."""
+        self.marks: dict[int, Mark] = {}
+        """Up to where the trades of a symbol were written, where that is not up to the last one."""
         self._missed: dict[Kind, dict[int, int]] = {Kind.PRICE: {}, Kind.QUOTE: {}}
 
     @property
@@ -24,6 +29,10 @@ class Outbox:
     def note(self, kind: Kind, symbol_id: int, changes_before: int) -> None:
         """Note a change that was not written; the first note of a symbol fixes its baseline."""
         self._missed[kind].setdefault(symbol_id, changes_before)
+
+    def note_trades(self, symbol_id: int, mark: Mark) -> None:
+        """Note that trades after a mark were not written; the first note of a symbol holds."""
+        self.marks.setdefault(symbol_id, mark)
 
     def take(self, kind: Kind) -> dict[int, int]:
         """Return what was missed, with each symbol's baseline, and forget it."""

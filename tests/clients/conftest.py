@@ -12,7 +12,7 @@ from websockets.http11 import Request
 from gateway.ws.connection import Connection, frame_binary
 from protocol.control import Ping, Pong, format_message
 from protocol.errors import ProtocolError
-from protocol.events import Price, PriceUpdate, Quote
+from protocol.events import Gap, GapCause, GapState, Price, PriceUpdate, Quote, Trade
 from protocol.frames import encode_v1, encode_v2
 from protocol.session import SUBPROTOCOL_V1, SUBPROTOCOL_V2, Limits, ServerSession
 from protocol.symbols import Instrument, SymbolTable
@@ -36,6 +36,7 @@ class Peer(Connection):
         self.ponged = asyncio.Event()
         self.lost = asyncio.Event()
         self.path = ""
+        self.since: dict[int, int] = {}
 
     def on_request(self, request: Request) -> tuple[HTTPStatus, str] | None:
         self.path = request.path
@@ -54,6 +55,7 @@ class Peer(Connection):
         except ProtocolError as error:
             self.close(error.close_code, str(error))
             return
+        self.since |= reaction.since
         for reply in reaction.replies:
             self.send_text(reply)
         self.heard.set()
@@ -91,6 +93,14 @@ class Peer(Connection):
 
     def quote(self, symbol_id: int, bid: float, ask: float) -> None:
         self.send(encode_v2([Quote(symbol_id, 1 << 8, 700, bid, 1.0, ask, 2.0)], self.gateway.time_us))
+
+    def trades(self, *ids: int, flags: int = 0) -> None:
+        rows = [Trade(1, flags, 1, one, 1_000 * one, 100.0, 1.0) for one in ids]
+        self.send(encode_v2(rows, self.gateway.time_us))
+
+    def gap(self, state: GapState, first_id: int, last_id: int) -> None:
+        rows = [Gap(1, state, GapCause.SKIPPED, first_id, last_id, 1, 2)]
+        self.send(encode_v2(rows, self.gateway.time_us))
 
 
 class SmallGateway:

@@ -333,7 +333,8 @@ def test_what_is_no_address_is_refused_at_once(written):
 
 
 @pytest.mark.parametrize(
-    ("kinds", "version"), [(("trade",), 2), (("price", "quote"), 1), ((), 2), (("price",), 3)]
+    ("kinds", "version"),
+    [(("candle",), 2), (("trade",), 1), (("price", "quote"), 1), ((), 2), (("price",), 3)],
 )
 def test_a_kind_that_the_version_does_not_have_is_refused_at_once(kinds, version):
     with pytest.raises(ValueError, match=r"has the kinds|no stream of version"):

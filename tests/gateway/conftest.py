@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
+import json
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,10 +18,13 @@ from websockets.asyncio.client import connect as connect_websocket
 from gateway.registry import Registry
 from gateway.roles import server
 from gateway.ws.endpoint import ClientLimits
-from processors.bus import Bus, BusAddress, connect
+from processors.bus import Bus, BusAddress, Endpoint, connect
 from processors.price import PriceProcessor
 from processors.shell import PriceShell, now_us
-from protocol.frames import decode_v1
+from processors.tape import TRADES_A_REQUEST, TradeTape
+from protocol import subjects
+from protocol.events import Gap, GapCause, GapState, Kind, Trade
+from protocol.frames import decode_v1, encode_v2
 from protocol.market import AggTrade, BookTop
 from protocol.symbols import Instrument
 
@@ -36,6 +42,11 @@ class Rig:
     stop: asyncio.Event
     ids: dict[str, int] = field(default_factory=dict)
     trade_ids: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
+    tapes: dict[str, TradeTape] = field(default_factory=lambda: defaultdict(TradeTape))
+    """What the feed has to answer with, by symbol."""
+    last_ids: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    answers: bool = True
+    """Whether the feed has anything to answer with."""
 
     @property
     def http(self) -> str:
@@ -53,6 +64,53 @@ class Rig:
         at, trade_id = now_us(), self.trade_ids()
         event = AggTrade(symbol, trade_id, price, quantity, False, at, at, trade_id, trade_id)
         self.shell.on_event(event, at)
+
+    def trades(self, symbol: str, count: int, *, loses: bool = False) -> list[int]:
+        """Trade so many times, with ids that rise by 1 for each symbol, and return them.
+
+        If it loses them, a batch has them that never comes to the gateway.
+        """
+        first = self.last_ids[symbol] + 1
+        ids = list(range(first, first + count))
+        self.last_ids[symbol] += count
+        for trade_id in ids:
+            at = now_us()
+            row = Trade(self.ids[symbol], 0, 1, trade_id, at, 100.0 + trade_id, 1.0)
+            self.tapes[symbol].accept([row])
+            event = AggTrade(symbol, trade_id, row.price, 1.0, False, at, at, trade_id, trade_id)
+            self.shell.on_event(event, at)
+        while loses and self.shell.processor.waiting:
+            self.shell.processor.take_batch(now_us())
+        return ids
+
+    def recover(self, symbol: str, ids: list[int]) -> None:
+        """Fetch trades that were missing."""
+        for trade_id in ids:
+            at = now_us()
+            event = AggTrade(symbol, trade_id, 100.0 + trade_id, 1.0, False, at, at, trade_id, trade_id)
+            self.shell.on_recovered(event, at)
+
+    def gap(self, symbol: str, state: GapState, first_id: int, last_id: int) -> None:
+        """Say of a hole that it is open, filled or lost."""
+        cause = GapCause.SKIPPED
+        self.shell.on_gap(symbol, Gap(self.ids[symbol], state, cause, first_id, last_id, 1, 2))
+
+    def begin_anew(self, symbol: str) -> None:
+        """Let the venue's ids start from 1 again."""
+        self.last_ids[symbol], self.tapes[symbol] = 0, TradeTape()
+        self.shell.begin_anew(symbol)
+        self.gap(symbol, GapState.LOST, 0, 0)
+
+    def at(self, port: int) -> "Rig":
+        """The same feed, seen through a gateway on another port."""
+        return dataclasses.replace(self, port=port)
+
+    def answer_trades(self, subject: str, payload: bytes) -> bytes:
+        question = json.loads(payload)
+        assert question["last"] - question["first"] < TRADES_A_REQUEST
+        tape = self.tapes[subject.rpartition(".")[2]]
+        rows = tape.between(question["first"], question["last"]) if self.answers else []
+        return encode_v2(rows, now_us(), Kind.TRADE)
 
     def book(self, symbol: str, bid: float, ask: float) -> None:
         self.shell.on_event(BookTop(symbol, self.trade_ids(), bid, 1.0, ask, 2.0, 0), now_us())
@@ -95,18 +153,33 @@ async def run_rig(
         ids = {one.symbol: one.id for one in await registry.register(listed)}
         for name, symbol_id in ids.items():
             processor.add_symbol(name, symbol_id)
-        await bus.serve("test-feed", "1.0.0", "a feed", [shell.endpoint()], {})
+        rig = Rig(bus, 0, venue, shell, stop, ids)
+        trades = Endpoint(
+            "trades", subjects.request_trades(venue, "ANY").replace("ANY", "*"), rig.answer_trades
+        )
+        await bus.serve("test-feed", "1.0.0", "a feed", [shell.endpoint(), trades], {})
         feeding = tasks.create_task(shell.run())
-        with server.listen("127.0.0.1", 0, reuse_port=False) as listener:
-            if send_buffer:
-                listener.setsockopt(server.socket.SOL_SOCKET, server.socket.SO_SNDBUF, send_buffer)
-            port = listener.getsockname()[1]
+        async with run_gateway(nats_url, limits, stop, send_buffer) as port:
+            rig.port = port
+            yield rig
+        feeding.cancel()
+
+
+@asynccontextmanager
+async def run_gateway(
+    nats_url: str, limits: ClientLimits, stop: asyncio.Event, send_buffer: int | None = None
+) -> AsyncIterator[int]:
+    """Run a gateway with a bus connection of its own until the block is left; yield its port."""
+    with server.listen("127.0.0.1", 0, reuse_port=False) as listener:
+        if send_buffer:
+            listener.setsockopt(server.socket.SOL_SOCKET, server.socket.SO_SNDBUF, send_buffer)
+        port = listener.getsockname()[1]
+        async with connect(BusAddress([nats_url]), "gateway") as bus, asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(bus, listener, limits, stop))
             await _has_healed(port)
-            yield Rig(bus, port, venue, shell, stop, ids)
+            yield port
             stop.set()
             await serving
-        feeding.cancel()
 
 
 async def _has_healed(port: int) -> None:
@@ -139,3 +212,9 @@ async def rig(nats_url: str) -> AsyncIterator[Rig]:
     symbols = [f"{base}{number}USDT" for base in ("BTC", "ETH", "币安")]
     async with run_rig(nats_url, symbols, ClientLimits()) as running:
         yield running
+
+
+@pytest.fixture
+def start_gateway(nats_url: str) -> Callable[[], AbstractAsyncContextManager[int]]:
+    """Start further gateways on the same bus; each yields its port."""
+    return lambda: run_gateway(nats_url, ClientLimits(), asyncio.Event())

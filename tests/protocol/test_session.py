@@ -267,3 +267,80 @@ def test_a_client_asks_for_4096_symbols_in_messages_that_a_server_reads():
     messages = client.on_open()
     assert len(messages) == -(-4_096 // SYMBOLS_A_MESSAGE)
     assert max(map(len, messages)) < 65_536
+
+
+# Trades
+
+
+def test_trades_are_watched_beside_the_newest_values():
+    session = server()
+    reaction = session.on_text(subscribe("COIN1USDT", kinds=["price", "trade"]), 0)
+    assert (session.prices, session.quotes, session.trades) == ({1}, set(), {1})
+    assert (reaction.changed, reaction.since) == (True, {})
+    session.on_text(unsubscribe("COIN1USDT"), 0)
+    assert session.trades == set()
+
+
+def test_since_is_kept_by_symbol_in_whatever_spelling():
+    session = server()
+    since = {"binance:coin1usdt": 7, "COIN2USDT": 0}
+    asked = subscribe("COIN1USDT", "COIN2USDT", "COIN3USDT", kinds=["trade"], since=since)
+    reaction = session.on_text(asked, 0)
+    assert reaction.since == {1: 7, 2: 0}
+    assert session.trades == {1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "since", "wrong"),
+    [(["price"], {"COIN1USDT": 7}, ["COIN1USDT"]), (["trade"], {"COIN2USDT": 7}, ["COIN2USDT"])],
+)
+def test_since_without_its_trades_is_refused_and_the_rest_is_served(kinds, since, wrong):
+    session = server()
+    reaction = session.on_text(subscribe("COIN1USDT", kinds=kinds, since=since), 0)
+    error, symbols = heard(reaction)
+    assert (error.code, error.symbols) == ("bad_since", wrong)
+    assert isinstance(symbols, Symbols)
+    assert (reaction.added, reaction.since) == ([1], {})
+
+
+@pytest.mark.parametrize(
+    "since", [{"COIN1USDT": -1}, {"COIN1USDT": "7"}, {"COIN1USDT": 2**63}, ["COIN1USDT"], 7]
+)
+def test_since_that_is_no_id_ends_the_conversation(since):
+    with pytest.raises(BadMessage):
+        server().on_text(subscribe("COIN1USDT", kinds=["trade"], since=since), 0)
+
+
+def test_version_1_has_no_trades():
+    session = server(version=1)
+    asked = subscribe("COIN1USDT", kinds=["price", "trade"], since={"COIN1USDT": 7})
+    assert [error.code for error in heard(session.on_text(asked, 0))[:2]] == ["unsupported_kind", "bad_since"]
+    assert session.trades == set()
+
+
+def test_since_of_a_symbol_that_is_listed_later_is_kept():
+    session = server(carried=1)
+    session.on_text(subscribe("COIN2USDT", kinds=["trade"], since={"COIN2USDT": 7}), 0)
+    session._symbols = table_of(2)
+    assert session.on_listed().since == {2: 7}
+    assert session.trades == {2}
+
+
+def test_a_client_resumes_its_trades_and_nothing_else():
+    session = ClientSession(2)
+    session.subscribe(["coin1usdt"], ["trade"])
+    session.subscribe(["COIN2USDT"], ["price"])
+    last_ids = {"BINANCE:COIN1USDT": 7, "BINANCE:COIN2USDT": 9}
+    assert [json.loads(message) for message in session.on_open(last_ids)] == [
+        {"type": "subscribe", "symbols": ["coin1usdt"], "kinds": ["trade"], "since": {"coin1usdt": 7}},
+        {"type": "subscribe", "symbols": ["COIN2USDT"], "kinds": ["price"]},
+    ]
+
+
+def test_a_client_resumes_4096_symbols_in_messages_that_a_server_reads():
+    names = [f"BINANCE:{'LONG' * 8}{number}USDT.P" for number in range(4_096)]
+    client = ClientSession(2)
+    client.subscribe(names, ["trade"])
+    messages = client.on_open(dict.fromkeys(names, 2**63 - 1))
+    assert max(map(len, messages)) < 65_536
+    assert len(messages) < Limits().message_burst

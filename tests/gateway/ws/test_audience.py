@@ -2,6 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.ws.audience import Audiences, Watchlist
+from gateway.ws.lane import Mark
 from protocol.events import Kind
 
 
@@ -15,6 +16,12 @@ class Recorder:
 
     def miss(self, kind: Kind, baseline: dict[int, int]) -> None:
         self.missed.append((kind, baseline))
+
+    def miss_trades(self, marks: dict[int, Mark]) -> None:
+        raise AssertionError(f"these members watch no trades: {marks}")
+
+    def catch_up(self) -> None:
+        raise AssertionError("these members watch no trades")
 
 
 def watchlist(*prices: int, version: int = 1, quotes: tuple[int, ...] = ()) -> Watchlist:
@@ -48,6 +55,13 @@ def test_prices_and_quotes_are_watched_apart():
     quotes = audiences.join(watchlist(version=2, quotes=(1,)), Recorder())
     assert audiences.concerned(Kind.PRICE, [1]) == {}
     assert audiences.concerned(Kind.QUOTE, [1]) == {quotes: [1]}
+
+
+def test_trades_are_watched_apart_from_prices():
+    audiences = Audiences()
+    trades = audiences.join(Watchlist(2, frozenset(), frozenset(), frozenset({1})), Recorder())
+    audiences.join(watchlist(1, version=2), Recorder())
+    assert audiences.concerned(Kind.TRADE, [1, 2]) == {trades: [1]}
 
 
 def test_an_audience_without_clients_is_forgotten():

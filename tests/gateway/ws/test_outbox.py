@@ -1,3 +1,4 @@
+from gateway.ws.lane import Mark
 from gateway.ws.outbox import Outbox
 from protocol.events import Kind
 
@@ -31,3 +32,10 @@ def test_a_socket_is_late_when_it_has_been_full_for_too_long():
     outbox.full_since_s = 100.0
     assert not outbox.is_late(109.0, 10.0)
     assert outbox.is_late(111.0, 10.0)
+
+
+def test_the_first_mark_of_a_symbol_holds():
+    outbox = Outbox()
+    outbox.note_trades(1, Mark(5, 100))
+    outbox.note_trades(1, Mark(9, 104))
+    assert outbox.marks == {1: Mark(5, 100)}

@@ -1,0 +1,258 @@
+"""Chaos: everything that can go wrong does, on real processes, and at the end every trade is there.
+
+For as long as asked, faults come every few seconds, drawn from a seed: connections cut, muted,
+slow, messages lost, doubled, reordered, broken, REST refusing, and a feed worker, nats-server or a
+gateway killed. Clients hold the trade lane of all symbols. Afterwards each client's trades are
+compared, id by id, with what the exchange itself says it traded.
+"""
+
+import asyncio
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import httpx
+
+from bench.demo import Demo, run_demo, until
+from bench.machine import describe_machine, resident_kb
+from clients.stream import Stream
+from clients.updates import StreamGap, StreamTrade
+from protocol.events import GapState
+
+FAULTS: Final[tuple[dict[str, Any], ...]] = (
+    {"kind": "cut", "share": 0.5},
+    {"kind": "cut"},
+    {"kind": "mute", "seconds": 3},
+    {"kind": "lose", "seconds": 2, "share": 0.05},
+    {"kind": "duplicate", "seconds": 2, "share": 0.1},
+    {"kind": "reorder", "seconds": 2, "share": 0.1},
+    {"kind": "malformed", "seconds": 1, "share": 0.02},
+    {"kind": "slow", "seconds": 2, "delay_ms": 200},
+    {"kind": "rate_limit", "seconds": 3, "retry_after": 1},
+    {"kind": "shutdown"},
+)
+VICTIMS: Final = ("feed", "nats-server", "gateway")
+QUIET_S: Final = 90.0
+"""How long everything may take to be whole again after the last fault."""
+PAGE: Final = 1_000
+
+Held: TypeAlias = dict[str, dict[int, tuple[float, float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    seconds: float = 300.0
+    symbols: int = 50
+    rate: float = 50.0
+    """Trades a second and symbol; each brings a quote, so 50 x 50 is 5,000 messages a second."""
+    clients: int = 3
+    workers: int = 2
+    every_s: float = 4.0
+    """A fault comes about this often."""
+    seed: int = 1
+
+
+@dataclass(slots=True)
+class Holder:
+    """What one client of the trade lane has."""
+
+    trades: Held = field(default_factory=dict)
+    doubled: int = 0
+    recovered: int = 0
+    lost: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """Ranges that it was told cannot be had."""
+
+    async def follow(self, stream: Stream) -> None:
+        async for item in stream.items():
+            match item:
+                case StreamTrade():
+                    self._take(item)
+                case StreamGap(symbol=symbol, state=GapState.LOST, first_id=first, last_id=last):
+                    self.lost.setdefault(symbol, []).append((first, last))
+
+    def _take(self, trade: StreamTrade) -> None:
+        held = self.trades.setdefault(trade.symbol, {})
+        self.doubled += trade.id in held
+        self.recovered += trade.recovered
+        held[trade.id] = (trade.price, trade.quantity)
+
+
+async def run(params: Params) -> dict[str, Any]:
+    """Hurt it for a while, let it heal, and return `{"name", "params", "machine", "results"}`."""
+    arguments = ["--symbols", str(params.symbols), "--rate", str(params.rate)]
+    arguments += ["--workers", str(params.workers)]
+    with tempfile.TemporaryDirectory(prefix="tickgate-chaos-") as data:
+        async with run_demo(Path(data), *arguments) as demo, asyncio.TaskGroup() as tasks:
+            symbols = [one["symbol"] for one in await demo.get("/api/v1/symbols")]
+            holders = [Holder() for _ in range(params.clients)]
+            following = [
+                tasks.create_task(holder.follow(Stream(demo.ws, symbols, kinds=("trade",))))
+                for holder in holders
+            ]
+            done = await _hurt(demo, params)
+            newest = await _newest_ids(demo, symbols)
+            await _heal(holders, newest)
+            truth = await _traded(demo, holders, newest)
+            memory = {role: _memory(demo, role) for role in ("feed", "gateway")}
+            for task in following:
+                task.cancel()
+    return {
+        "name": "chaos",
+        "params": asdict(params),
+        "machine": describe_machine(),
+        "results": _compare(holders, truth, newest) | {"faults": done, "resident_kb": memory},
+    }
+
+
+# Hurting
+
+
+async def _hurt(demo: Demo, params: Params) -> dict[str, int]:
+    """Give faults until the time is over, then none; say how many of each."""
+    draw = random.Random(params.seed)
+    done: Counter[str] = Counter()
+    async with httpx.AsyncClient(base_url=demo.sim) as sim, asyncio.timeout(params.seconds + QUIET_S):
+        for kind in _schedule(draw, params):
+            await asyncio.sleep(params.every_s * draw.uniform(0.5, 1.5))
+            done[str(kind if isinstance(kind, str) else kind["kind"])] += 1
+            if isinstance(kind, str):
+                with suppress(IndexError):  # it is being restarted already
+                    demo.kill(kind)
+            else:
+                (await sim.post("/sim/faults", json=kind)).raise_for_status()
+        await asyncio.sleep(params.every_s)
+        (await sim.delete("/sim/faults")).raise_for_status()
+    return dict(done)
+
+
+def _schedule(draw: random.Random, params: Params) -> Iterator[dict[str, Any] | str]:
+    """Deal all faults and victims in random order, again and again, for as long as there is time."""
+    pack: list[dict[str, Any] | str] = []
+    for _ in range(int(params.seconds / params.every_s)):
+        if not pack:
+            pack = [*FAULTS, *VICTIMS]
+            draw.shuffle(pack)
+        yield pack.pop()
+
+
+# Healing
+
+
+async def _newest_ids(demo: Demo, symbols: list[str]) -> dict[str, int]:
+    """Ask the exchange for the newest trade of every symbol."""
+    async with httpx.AsyncClient(base_url=demo.sim) as sim:
+        return {symbol: (await _page(sim, {"symbol": symbol, "limit": 1}))[-1]["a"] for symbol in symbols}
+
+
+async def _heal(holders: list[Holder], newest: dict[str, int]) -> None:
+    """Wait until no client misses a trade that it was not told is lost, or the patience is over."""
+
+    async def is_whole() -> bool:
+        return not any(_missing(holder, newest) for holder in holders)
+
+    with suppress(TimeoutError):  # what is still missing then is the result
+        await until(is_whole, QUIET_S)
+
+
+def _missing(holder: Holder, newest: dict[str, int]) -> dict[str, list[int]]:
+    """List the ids that a client has not, between its first one and the exchange's newest."""
+    missing = {}
+    for symbol, last in newest.items():
+        held = holder.trades.get(symbol, {})
+        told = holder.lost.get(symbol, [])
+        ids = [
+            one
+            for one in range(min(held, default=last), last + 1)
+            if one not in held and not any(first <= one <= end for first, end in told)
+        ]
+        if ids:
+            missing[symbol] = ids
+    return missing
+
+
+# Comparing
+
+
+async def _traded(demo: Demo, holders: list[Holder], newest: dict[str, int]) -> Held:
+    """Ask the exchange for everything it traded from the first id that any client holds."""
+    truth: Held = {}
+    async with httpx.AsyncClient(base_url=demo.sim, timeout=30) as sim:
+        for symbol, last in newest.items():
+            firsts = [min(holder.trades[symbol]) for holder in holders if holder.trades.get(symbol)]
+            truth[symbol] = {}
+            place = min(firsts, default=last + 1)
+            while place <= last:
+                page = await _page(sim, {"symbol": symbol, "fromId": place, "limit": PAGE})
+                truth[symbol] |= {one["a"]: (float(one["p"]), float(one["q"])) for one in page}
+                place = page[-1]["a"] + 1
+    return truth
+
+
+async def _page(sim: httpx.AsyncClient, query: dict[str, Any]) -> list[dict[str, Any]]:
+    while True:
+        answer = await sim.get("/api/v3/aggTrades", params=query)
+        if answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
+            return list(answer.raise_for_status().json())
+        await asyncio.sleep(float(answer.headers["Retry-After"]))
+
+
+def _compare(holders: list[Holder], truth: Held, newest: dict[str, int]) -> dict[str, Any]:
+    missing = [sum(map(len, _missing(holder, newest).values())) for holder in holders]
+    return {
+        "trades_held": sum(len(held) for holder in holders for held in holder.trades.values()),
+        "missing": sum(missing),
+        "doubled": sum(holder.doubled for holder in holders),
+        "different": sum(
+            trade != truth[symbol].get(trade_id, trade)
+            for holder in holders
+            for symbol, held in holder.trades.items()
+            for trade_id, trade in held.items()
+        ),
+        "recovered": sum(holder.recovered for holder in holders),
+        "told_lost": sum(
+            last - first + 1 for holder in holders for told in holder.lost.values() for first, last in told
+        ),
+        "exchange_traded": sum(len(one) for one in truth.values()),
+    }
+
+
+def _memory(demo: Demo, role: str) -> int:
+    return sum(resident_kb(process.pid) for process in demo.children(role))
+
+
+# For people
+
+
+def format_report(result: dict[str, Any]) -> str:
+    """Lay the result out for a terminal."""
+    params, results = result["params"], result["results"]
+    lines = [
+        f"chaos: {params['seconds']:g} s, {params['symbols']} symbols x {params['rate']:g} trades/s,"
+        f" {params['clients']} clients",
+        "faults: " + ", ".join(f"{count} {kind}" for kind, count in sorted(results["faults"].items())),
+        "",
+        *[
+            f"{name.replace('_', ' '):<18}{results[name]:>12,}"
+            for name in (
+                "exchange_traded",
+                "trades_held",
+                "missing",
+                "doubled",
+                "different",
+                "recovered",
+                "told_lost",
+            )
+        ],
+    ]
+    return "\n".join(lines)
+
+
+def is_whole(result: dict[str, Any]) -> bool:
+    """Say whether every client had every trade once, as the exchange traded it, or was told."""
+    results = result["results"]
+    return not (results["missing"] or results["doubled"] or results["different"])
