@@ -3,41 +3,47 @@
     request.trades.<venue>.<native>   {"first": id, "last": id}   ->   one v2 TRADE frame
 
 The rules of this file:
-- A hole in a lane is asked for again and again until it is filled, or given up after `HOLD_BACK_S`, or
-  when more than `HOLD_BACK_TRADES` wait behind it: clients then get a GAP record, lost, in its place.
+- A hole in a lane is asked for again and again until it is filled. Newer trades wait for that for at most
+  `HOLD_BACK_S`, or until there are more than `HOLD_BACK_TRADES` of them; then clients are told that it is
+  open, and newer ones go on. After `GIVE_UP_S` more it is told lost.
 - Where batches were lost and the next trade has not shown it yet, what came after the last id is asked for.
 - A restarted worker has forgotten the holes that it was filling: they are asked for like any other.
-- Every such hole is an entry of the ledger once it is closed, filled or lost.
+- Every such hole is an entry of the ledger once it is filled, told open, or lost.
 - At most `REQUESTS` are under way at the same time; the others wait for their turn.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 import structlog
 
 from gateway.ws.fanout import Fanout, now_us
+from gateway.ws.lane import TradeLane
 from processors.bus import Bus, BusError, NoAnswer
 from processors.tape import TRADES_A_REQUEST, Range, cut
 from protocol import subjects
 from protocol.errors import ProtocolError
-from protocol.events import GapCause, GapState, Kind, Trade
+from protocol.events import Gap, GapCause, GapState, Kind, Trade
 from protocol.frames import decode_v2
 from protocol.ledger import LedgerEntry
 from protocol.symbols import SymbolTable
 
 HOLD_BACK_S: Final = 5.0
 HOLD_BACK_TRADES: Final = 5_000
+GIVE_UP_S: Final = 60.0
+"""A venue that refuses a worker for a while takes it back within that."""
+FILL_TIMEOUT_S: Final = 2.0
 RETRY_S: Final = 0.25
 REQUESTS: Final = 16
 REQUEST_TIMEOUT_S: Final = 9.0
 """A worker may have to fetch them from the venue, and takes up to 8 s for that."""
 PATIENCE_S: Final = 8.0
 """How long a client's replay waits for a worker that does not answer: one that was killed is back by then."""
-SECOND_LOOKS_S: Final = (0.5, 1.5)
+SECOND_LOOKS_S: Final = (0.5, 1.5, 4.0)
 """When a client's replay asks again for what an answer lacked: the worker may just be fetching it."""
 
 log = structlog.get_logger()
@@ -169,65 +175,84 @@ class Repair:
     async def _close_holes(self, symbol_id: int) -> None:
         lane = self._lanes.lane(symbol_id)
         while holes := lane.missing():
-            noticed_us = now_us()
+            noticed_us, upto_id = now_us(), holes[-1][1]
             self.holes += len(holes)
             log.info("repair.hole", symbol_id=symbol_id, holes=holes)
-            await self._fill(symbol_id, holes[-1][1])
-            lost = self._lanes.give_up(symbol_id, holes[0][0], holes[-1][1])
+            await self._fill(lane, partial(_missing, lane, upto_id), HOLD_BACK_S, HOLD_BACK_TRADES)
+            late = self._lanes.tell_open(symbol_id, upto_id)
             self._fanout.flush_soon(now_us())
-            self._record(symbol_id, holes, [(gap.first_id, gap.last_id) for gap in lost], noticed_us)
+            left = lane.tape.holes()  # told open now, or by the worker, who writes its own entries
+            for first, last in holes:
+                if not any(start <= last and end >= first for start, end in left):
+                    self._write(symbol_id, first, last, noticed_us, GapState.FILLED)
+            for gap in late:
+                missing = gap.last_id - gap.first_id + 1
+                self._write(symbol_id, gap.first_id, gap.last_id, noticed_us, GapState.OPEN, missing)
+                assert self._tasks is not None  # it runs this
+                self._tasks.create_task(self._fill_late(gap, noticed_us))
 
-    async def _fill(self, symbol_id: int, last_id: int) -> None:
-        """Ask for what is missing up to an id, until nothing is or it is time to give up."""
-        lane = self._lanes.lane(symbol_id)
-        give_up_s = time.monotonic() + HOLD_BACK_S
-        while True:
-            for first, last in cut(hole for hole in lane.missing() if hole[1] <= last_id):
+    async def _fill_late(self, gap: Gap, noticed_us: int) -> None:
+        """Ask for what clients know to be missing, until it is there or it is time to call it lost."""
+        lane = self._lanes.lane(gap.symbol_id)
+        await self._fill(lane, partial(lane.open_within, gap), GIVE_UP_S)
+        lost = self._lanes.close(gap)
+        self._fanout.flush_soon(now_us())
+        missing = sum(last - first + 1 for first, last in lost)
+        self.lost_trades += missing
+        state = GapState.LOST if lost else GapState.FILLED
+        self._write(gap.symbol_id, gap.first_id, gap.last_id, noticed_us, state, missing)
+
+    async def _fill(
+        self,
+        lane: TradeLane,
+        missing: Callable[[], list[Range]],
+        patience_s: float,
+        most_waiting: int | None = None,
+    ) -> None:
+        """Ask for what is missing until nothing is, or patience ends, or too much waits behind it."""
+        give_up_s = time.monotonic() + patience_s
+        while ranges := missing():
+            for first, last in cut(ranges):
                 try:
-                    self._take_in(symbol_id, await self._fetcher.fetch(symbol_id, first, last, 2.0))
+                    trades = await self._fetcher.fetch(lane.symbol_id, first, last, FILL_TIMEOUT_S)
                 except BusError as error:
-                    log.info("repair.no_answer", symbol_id=symbol_id, error=str(error))
+                    log.info("repair.no_answer", symbol_id=lane.symbol_id, error=str(error))
                     break
-            if not any(hole[0] <= last_id for hole in lane.missing()):
+                self._take_in(lane.symbol_id, trades)
+            if time.monotonic() > give_up_s or (most_waiting is not None and lane.waiting > most_waiting):
                 return
-            if time.monotonic() > give_up_s or lane.waiting > HOLD_BACK_TRADES:
-                return
-            await asyncio.sleep(RETRY_S)
+            if missing():
+                await asyncio.sleep(RETRY_S)
 
     def _take_in(self, symbol_id: int, trades: list[Trade]) -> None:
         if trades:
             self._lanes.on_answer(symbol_id, trades)
             self._fanout.flush_soon(now_us())
 
-    def _record(self, symbol_id: int, holes: list[Range], lost: list[Range], noticed_us: int) -> None:
-        """Write one entry of the ledger for each hole."""
+    def _write(
+        self, symbol_id: int, first_id: int, last_id: int, noticed_us: int, state: GapState, missing: int = 0
+    ) -> None:
+        """Write to the ledger how a hole is."""
         instrument = self._symbols.by_id(symbol_id)
         if instrument is None:
             return
-        taken_over = self._lanes.lane(symbol_id).tape.holes()
-        for first, last in holes:
-            if any(start <= last and end >= first for start, end in taken_over):
-                continue  # the worker has told of it meanwhile, and writes its own entry
-            missing = sum(
-                min(last, end) - max(first, start) + 1
-                for start, end in lost
-                if start <= last and end >= first
-            )
-            self.lost_trades += missing
-            self._note(
-                LedgerEntry(
-                    id=f"bus-{instrument.venue}-{instrument.native}-{first}-{noticed_us}",
-                    venue=instrument.venue,
-                    native=instrument.native,
-                    symbol_id=symbol_id,
-                    stream="aggTrade",
-                    cause=GapCause.BUS,
-                    state=GapState.LOST if missing else GapState.FILLED,
-                    missing=missing,
-                    first_id=first,
-                    last_id=last,
-                    noticed_us=noticed_us,
-                    closed_us=now_us(),
-                    detail="between a feed worker and a gateway",
-                )
-            )
+        entry = LedgerEntry(
+            id=f"bus-{instrument.venue}-{instrument.native}-{first_id}-{noticed_us}",
+            venue=instrument.venue,
+            native=instrument.native,
+            symbol_id=symbol_id,
+            stream="aggTrade",
+            cause=GapCause.BUS,
+            state=state,
+            missing=missing,
+            first_id=first_id,
+            last_id=last_id,
+            noticed_us=noticed_us,
+            closed_us=0 if state is GapState.OPEN else now_us(),
+            detail="between a feed worker and a gateway",
+        )
+        self._note(entry)
+
+
+def _missing(lane: TradeLane, upto_id: int) -> list[Range]:
+    return [one for one in lane.missing() if one[1] <= upto_id]

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import structlog
 from nats import micro
@@ -39,6 +39,7 @@ Handler: TypeAlias = Callable[[str, bytes], None]
 Answer: TypeAlias = Callable[[str, bytes], bytes]
 SlowAnswer: TypeAlias = Callable[[str, bytes], Awaitable[bytes | None]]
 MAX_SLOW_ANSWERS: Final = 64
+Reply = TypeVar("Reply")
 
 
 class BusError(Exception):
@@ -129,7 +130,7 @@ class Bus:
     async def flush(self) -> None:
         """Wait until the server has everything."""
         try:
-            await self._client.flush(CONNECT_TIMEOUT_S)
+            await _heeding(self._client.flush(CONNECT_TIMEOUT_S))
         except NatsError as error:
             raise BusError(f"cannot flush: {error}") from error
 
@@ -148,7 +149,7 @@ class Bus:
     async def request(self, subject: str, payload: bytes = b"", timeout_s: float = 1.0) -> bytes:
         """Ask and return the answer. Raises NoAnswer."""
         try:
-            reply = await self._client.request(subject, payload, timeout=timeout_s)
+            reply = await _heeding(self._client.request(subject, payload, timeout=timeout_s))
         except NoRespondersError:
             raise NoAnswer(f"nobody answers {subject}") from None
         except (NatsTimeoutError, NatsError) as error:
@@ -226,9 +227,9 @@ class Bus:
         name = config.name or ""
         try:
             try:
-                await self._stream.stream_info(name)
+                await _heeding(self._stream.stream_info(name))
             except NotFoundError:
-                await self._stream.add_stream(config)
+                await _heeding(self._stream.add_stream(config))
         except APIError as error:
             raise BusError(f"JetStream cannot keep the stream {name}: {error.description}") from error
         except NatsError as error:
@@ -241,16 +242,15 @@ class Bus:
         """
         headers = {"Nats-Msg-Id": message_id} if message_id else None
         try:
-            return (await self._stream.publish(subject, payload, headers=headers)).seq
+            return (await _heeding(self._stream.publish(subject, payload, headers=headers))).seq
         except (APIError, NatsError) as error:
             raise BusError(f"cannot append to {subject}: {error or 'no reply'}") from error
 
     async def append_first(self, subject: str, payload: bytes) -> int | None:
         """Append a message if its subject has none yet; return its sequence, or None if it has one."""
         try:
-            ack = await self._stream.publish(
-                subject, payload, headers={"Nats-Expected-Last-Subject-Sequence": "0"}
-            )
+            first = {"Nats-Expected-Last-Subject-Sequence": "0"}
+            ack = await _heeding(self._stream.publish(subject, payload, headers=first))
         except APIError as error:
             if error.err_code == WRONG_LAST_SEQUENCE:
                 return None
@@ -261,14 +261,14 @@ class Bus:
 
     async def last_sequence(self, stream: str) -> int:
         try:
-            return (await self._stream.stream_info(stream)).state.last_seq
+            return (await _heeding(self._stream.stream_info(stream))).state.last_seq
         except (APIError, NatsError) as error:
             raise BusError(f"cannot read stream {stream}: {error or 'no reply'}") from error
 
     async def read_message(self, stream: str, sequence: int) -> bytes | None:
         """Read one stored message; None if that sequence holds none."""
         try:
-            message = await self._stream.get_msg(stream, sequence)
+            message = await _heeding(self._stream.get_msg(stream, sequence))
         except NotFoundError:
             return None
         except (APIError, NatsError) as error:
@@ -278,7 +278,7 @@ class Bus:
     async def read_last(self, stream: str, subject: str) -> bytes | None:
         """Read the newest stored message of a subject; None if there is none."""
         try:
-            message = await self._stream.get_last_msg(stream, subject)
+            message = await _heeding(self._stream.get_last_msg(stream, subject))
         except NotFoundError:
             return None
         except (APIError, NatsError) as error:
@@ -291,6 +291,20 @@ class Bus:
         log.info("bus.reconnected", server=_server_of(self._client))
         for reaction in self._on_reconnect:
             reaction()
+
+
+async def _heeding(asking: Coroutine[Any, Any, Reply]) -> Reply:
+    """Await an answer, and heed a cancellation that came together with it.
+
+    nats-py waits by `asyncio.wait_for`, which in Python 3.11 returns the answer and forgets the
+    cancellation: a loop that asks again and again would outlive its end.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    reply = await asking
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return reply
 
 
 def _responder(answer: Answer) -> Callable[[Request], Awaitable[None]]:

@@ -108,6 +108,8 @@ class PriceProcessor:
     _prices: dict[str, SymbolState] = field(default_factory=dict)
     _quotes: dict[str, SymbolState] = field(default_factory=dict)
     _trades: deque[_Waiting] = field(default_factory=deque)
+    _taken_in: int = 0
+    """How many records have ever come to `_trades`."""
     _overflow: dict[str, Range] = field(default_factory=dict)
     _sequence: int = 0
 
@@ -133,6 +135,14 @@ class PriceProcessor:
     def has_room(self) -> bool:
         """Thousands of trades may come at once."""
         return len(self._trades) <= self.max_waiting_trades // 2
+
+    def mark(self) -> int:
+        """Return a mark behind the trades that have come so far, for `is_past`."""
+        return self._taken_in
+
+    def is_past(self, mark: int) -> bool:
+        """Say whether nothing waits any more that came before a mark."""
+        return self._taken_in - len(self._trades) >= mark
 
     def take_overflow(self) -> dict[str, Range]:
         """Return for each symbol between which ids trades went unsent since the last call."""
@@ -212,6 +222,7 @@ class PriceProcessor:
             first_id, last_id = self._overflow.get(oldest.native, (oldest.trade_id, oldest.trade_id))
             self._overflow[oldest.native] = min(first_id, oldest.trade_id), max(last_id, oldest.trade_id)
         self._trades.append(waiting)
+        self._taken_in += 1
 
     def _show(self, state: SymbolState, trade: AggTrade, received_us: int) -> None:
         """Let a trade move the price, unless a newer one has."""

@@ -74,9 +74,14 @@ class PriceShell:
         subject = subjects.request_snapshot(self.processor.venue, self.processor.shard)
         return Endpoint("snapshot", subject, lambda _subject, _payload: self.processor.snapshot(now_us()))
 
-    def has_sent(self) -> bool:
-        """Say whether everything that came has left this process."""
-        return self._bus.is_connected and not self.processor.waiting and not self._bus.pending_bytes
+    def mark(self) -> int:
+        """Return a mark behind the trades that have come so far, for `has_sent`."""
+        return self.processor.mark()
+
+    def has_sent(self, mark: int) -> bool:
+        """Say whether all trades before a mark have gone to the bus, and the bus keeps up."""
+        keeps_up = self._bus.is_connected and self._bus.pending_bytes <= BUSY_BYTES
+        return keeps_up and self.processor.is_past(mark)
 
     async def run(self) -> None:
         """Publish until cancelled."""

@@ -11,7 +11,7 @@ none; who reads them drops what it knows.
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import structlog
@@ -33,6 +33,16 @@ class LastIds(msgspec.Struct, frozen=True):
 
     at_us: int
     ids: dict[str, int]
+
+
+class Sender(Protocol):
+    """Whoever sends the trades: the price processor's shell."""
+
+    def mark(self) -> int:
+        """Return a mark behind all that has come so far."""
+
+    def has_sent(self, mark: int) -> bool:
+        """Say whether all that came before a mark has left."""
 
 
 class LastIdsKeeper:
@@ -58,16 +68,14 @@ class LastIdsKeeper:
         """Replace what is kept. Raises BusError."""
         await self._bus.append(self._subject, msgspec.json.encode(LastIds(at_us, ids)))
 
-    async def run(self, safe_ids: Callable[[], dict[str, int]], has_left: Callable[[], bool]) -> None:
-        """Keep writing: `has_left` says that nothing waits to be sent. Until cancelled."""
-        candidate, at_us = safe_ids(), now_us()
+    async def run(self, safe_ids: Callable[[], dict[str, int]], sender: Sender) -> None:
+        """Write what was handed on a moment ago, once a second, if it has been sent. Until cancelled."""
         while True:
+            ids, mark, at_us = safe_ids(), sender.mark(), now_us()
             await asyncio.sleep(EVERY_S)
-            if not has_left():
+            if not ids or not sender.has_sent(mark):
                 continue
-            if candidate:
-                try:
-                    await self.write(candidate, at_us)
-                except BusError as error:
-                    log.warning("feed.last_ids_not_written", error=str(error))
-            candidate, at_us = safe_ids(), now_us()
+            try:
+                await self.write(ids, at_us)
+            except BusError as error:
+                log.warning("feed.last_ids_not_written", error=str(error))

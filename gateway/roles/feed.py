@@ -153,7 +153,7 @@ async def _feed_venue(
                     slow=[requests.endpoint()],
                     tasks=tasks,
                 )
-                for work in (shell.run(), hub.run(), report.run(), keeper.run(hub.safe_ids, shell.has_sent)):
+                for work in (shell.run(), hub.run(), report.run(), keeper.run(hub.safe_ids, shell)):
                     tasks.create_task(work)
                 pool.want([one.native for one in instruments])
                 log.info("feed.started", **about)

@@ -4,8 +4,8 @@ The rules of this file:
 - A trade is delivered once. What a restarted worker or an answer to a request repeats ends at the tape.
 - A hole that the feed worker has spoken of (a GAP record, open) is no hurdle: newer trades go on, and what
   is recovered later is delivered late, before the record that says it is filled.
-- Any other hole is loss on the bus. From it on everything waits, until it is filled or given up: whoever
-  asks the worker (`gateway/repair.py`) gives up in seconds, and then a GAP record stands in its place.
+- Any other hole is loss on the bus. From it on everything waits, until it is filled: whoever asks the worker
+  (`gateway/repair.py`) says within seconds that it is not, and then it is a hole like the worker's.
 - A lost gap without ids is the worker's word that the venue counts anew: so does the lane.
 - What was delivered is logged by position, trades and gaps alike, in the order of delivery. A client that
   was not written to for a while goes on at its position. The oldest entries go when the log is full: then
@@ -44,7 +44,7 @@ class TradeLane:
         self._capacity = capacity
         self._ready: list[Item] = []
         self._waiting: list[tuple[int, int, int, Item]] = []
-        """A heap by place: what stands behind a hole. Bounded by whoever asks for the hole: it gives up
+        """A heap by place: what stands behind a hole. Bounded by whoever asks for the hole: it ends the wait
         in seconds, and at once when this is long."""
         self._taken_in = 0
         self._told: list[Gap] = []
@@ -89,18 +89,30 @@ class TradeLane:
         self._told.clear()
         self.tape = TradeTape(self._capacity)
 
-    def give_up(self, first_id: int, last_id: int) -> list[Gap]:
-        """Wait no more for what is missing of a range; return the records that say so."""
-        lost = []
-        for first, last in _within(self.missing(), first_id, last_id):
-            self.tape.forget(first, last)
-            lost.append(self._record(first, last, GapState.LOST, GapCause.BUS))
-        self._release(lost)
+    def tell_open(self, upto_id: int) -> list[Gap]:
+        """Hold nothing back any more for what is missing up to an id; return the records that say so."""
+        late = [(first, last) for first, last in self.missing() if last <= upto_id]
+        gaps = [self._record(first, last, GapState.OPEN, GapCause.BUS) for first, last in late]
+        for gap in gaps:
+            self.on_gap(gap)
+        return gaps
+
+    def open_within(self, gap: Gap) -> list[Range]:
+        """Return what is still missing of a gap."""
+        return _within(self.tape.holes(), gap.first_id, gap.last_id)
+
+    def close(self, gap: Gap) -> list[Range]:
+        """End the wait for a gap that was told open; return what of it is lost."""
+        lost = self.open_within(gap)
+        for first, last in lost:
+            self.on_gap(self._record(first, last, GapState.LOST, GapCause.BUS))
+        if not lost:
+            self.on_gap(gap._replace(state=GapState.FILLED))
         return lost
 
     def take_over(self) -> None:
         """Care for the holes that the worker spoke of: it was restarted, and knows of them no more."""
-        self._told = [gap for gap in self._told if gap.state == GapState.LOST]
+        self._told = [gap for gap in self._told if gap.state == GapState.LOST or gap.cause == GapCause.BUS]
 
     def missing(self) -> list[Range]:
         """Return the holes that nobody but this gateway knows of."""

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 from gateway.ws.connection import frame_binary
 from gateway.ws.lane import Item, Mark, TradeLane, recovered
-from processors.tape import CAPACITY
+from processors.tape import CAPACITY, Range
 from protocol.events import Gap, Kind, Trade
 from protocol.frames import LAYOUTS, Frame, seal_v2
 
@@ -95,10 +95,17 @@ class TradeLanes:
         lane.on_trades(recovered(trades))
         self._changed(lane)
 
-    def give_up(self, symbol_id: int, first_id: int, last_id: int) -> list[Gap]:
-        """Wait no more for what is missing of a range; return the records that clients get instead."""
+    def tell_open(self, symbol_id: int, upto_id: int) -> list[Gap]:
+        """Hold nothing back any more for what is missing up to an id; return the records that say so."""
         lane = self.lane(symbol_id)
-        lost = lane.give_up(first_id, last_id)
+        gaps = lane.tell_open(upto_id)
+        self._changed(lane)
+        return gaps
+
+    def close(self, gap: Gap) -> list[Range]:
+        """End the wait for a gap that was told open; return what of it is lost."""
+        lane = self.lane(gap.symbol_id)
+        lost = lane.close(gap)
         self._changed(lane)
         return lost
 

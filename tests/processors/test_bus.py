@@ -172,3 +172,22 @@ async def test_a_slow_endpoint_refuses_what_does_not_exist(nats_url: str):
     async with slow_service(nats_url, SlowEndpoint("none", "request.slow-none", answer)) as bus:
         with pytest.raises(NoAnswer, match="BTCUSDT"):
             await bus.request("request.slow-none")
+
+
+async def test_a_cancellation_that_comes_with_the_answer_is_heeded(nats_url: str):
+    """Python 3.11 would forget it, and whoever appends in a loop would never end."""
+    async with connect(address(nats_url), "test") as bus:
+        await bus.open_rolling_stream("HEEDS", "heeds.>", max_bytes=100_000)
+        stored: asyncio.Queue[bytes] = asyncio.Queue()
+        await bus.subscribe("heeds.>", lambda _subject, payload: stored.put_nowait(payload))
+
+        async def append_for_ever() -> None:
+            while True:
+                await bus.append("heeds.a", b"")
+
+        for _ in range(50):  # the message is heard at about the moment at which its answer comes
+            task = asyncio.create_task(append_for_ever())
+            await asyncio.wait_for(stored.get(), 5)
+            task.cancel()
+            await asyncio.wait([task], timeout=5)
+            assert task.cancelled()

@@ -245,6 +245,18 @@ def test_there_is_room_for_thousands_while_less_than_half_waits():
     assert not shard.has_room
 
 
+def test_a_mark_is_passed_when_all_that_came_before_it_is_sent():
+    shard = processor(max_batch=2)
+    for trade_id in (1, 2, 3):
+        shard.on_event(trade(trade_id), NOW)
+    mark = shard.mark()
+    shard.on_event(trade(4), NOW)
+    shard.take_batch(NOW)
+    assert not shard.is_past(mark)
+    shard.take_batch(NOW)
+    assert shard.is_past(mark)
+
+
 def test_batches_are_numbered_and_heartbeats_count_too():
     shard = processor()
     shard.on_event(trade(1), NOW)

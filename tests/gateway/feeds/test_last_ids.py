@@ -22,30 +22,39 @@ async def test_a_successor_reads_what_was_written_last(nats_url: str):
         assert await LastIdsKeeper(bus, venue, 3).read() == LastIds(20, {"BTCUSDT": 2, "币安人生USDT": 7})
 
 
+class Sending:
+    """Sends when it is told to, and tells when it is looked at."""
+
+    def __init__(self) -> None:
+        self.came = 0
+        self.sent = 0
+        self.looked_at = asyncio.Event()
+
+    def mark(self) -> int:
+        return self.came
+
+    def has_sent(self, mark: int) -> bool:
+        self.looked_at.set()
+        return self.sent >= mark
+
+
 async def test_ids_are_written_only_when_what_they_name_has_left(nats_url: str):
-    venue = next(_venues)
-    ids, has_left = {"BTCUSDT": 1}, asyncio.Event()
+    venue, sender = next(_venues), Sending()
     async with connect(BusAddress([nats_url]), "test") as bus:
         written: asyncio.Queue[bytes] = asyncio.Queue()
         await bus.subscribe(f"state.feed.{venue}.0", lambda _subject, payload: written.put_nowait(payload))
         keeper = LastIdsKeeper(bus, venue, 0)
         await keeper.read()
-        asked = asyncio.Event()
-
-        def look() -> bool:
-            asked.set()
-            return has_left.is_set()
-
-        running = asyncio.create_task(keeper.run(lambda: dict(ids), look))
-        async with asyncio.timeout(10):
-            await asked.wait()
-            ids["BTCUSDT"] = 2
+        sender.came = 1
+        async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+            running = tasks.create_task(keeper.run(lambda: {"BTCUSDT": sender.came}, sender))
+            await sender.looked_at.wait()
             assert written.empty()
-            has_left.set()
-            assert b'"BTCUSDT":1' in await written.get(), "what was so when it was last looked at"
+            sender.sent, sender.came = 1, 2
+            assert b'"BTCUSDT":1' in await written.get(), "2 has come meanwhile, and has not left"
+            sender.sent = 2
             assert b'"BTCUSDT":2' in await written.get()
-        running.cancel()
-        await asyncio.wait([running])
+            running.cancel()
 
 
 async def test_what_cannot_be_read_is_said_and_taken_as_nothing(nats_url: str):

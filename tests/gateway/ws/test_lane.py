@@ -50,14 +50,19 @@ def test_behind_a_hole_that_nobody_spoke_of_everything_waits():
     assert lane.waiting == 0
 
 
-def test_what_is_given_up_leaves_a_lost_gap_in_its_place():
+def test_what_is_told_open_stands_in_its_place_and_holds_nothing_up():
     lane = lane_of(1)
     lane.on_trades(trades(5, 6))
-    lane.on_trades(trades(3))
-    lost = lane.give_up(2, 4)
-    assert spelled(lane.take_ready()) == [("LOST", 2, 2), 3, ("LOST", 4, 4), 5, 6]
-    assert [(one.first_us, one.last_us) for one in lost] == [(1_000, 3_000), (3_000, 5_000)]
+    lane.on_trades(trades(3, 9))
+    first, second = lane.tell_open(6)
+    assert spelled(lane.take_ready()) == [("OPEN", 2, 2), 3, ("OPEN", 4, 4), 5, 6]
+    assert (first.first_us, first.last_us) == (1_000, 3_000)
+    assert lane.missing() == [(7, 8)]
     lane.on_trades(trades(2))
+    assert lane.close(first) == []
+    assert lane.close(second) == [(4, 4)]
+    assert spelled(lane.take_ready()) == [2, ("FILLED", 2, 2), ("LOST", 4, 4)]
+    lane.on_trades(trades(4))
     assert lane.take_ready() == []
 
 
@@ -153,9 +158,10 @@ def test_every_id_is_delivered_or_told_once_in_order(order: list[int], lost: set
         if trade_id not in lost:
             lane.on_trades(trades(trade_id))
             delivered += lane.take_ready()
-    lane.give_up(1, 24)
+    gaps = lane.tell_open(24)
     delivered += lane.take_ready()
-    told = []
+    assert [lane.close(one) for one in gaps] == [[(one.first_id, one.last_id)] for one in gaps]
+    told: list[int] = []
     for item in delivered:
         told += [item.id] if isinstance(item, Trade) else range(item.first_id, item.last_id + 1)
     assert told == list(range(1, told[-1] + 1))

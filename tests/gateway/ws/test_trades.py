@@ -6,13 +6,22 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection
 
+from gateway import repair
 from gateway.ws.endpoint import ClientLimits
 from protocol.events import Gap, GapCause, GapState, Kind, Trade, TradeFlag
 from protocol.frames import decode_v2
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up what cannot be had in less than a second."""
+    for name, value in {"HOLD_BACK_S": 0.3, "GIVE_UP_S": 0.6, "SECOND_LOOKS_S": (0.1,)}.items():
+        monkeypatch.setattr(repair, name, value)
 
 
 async def ask(client: ClientConnection, symbol: str, **more: Any) -> None:
@@ -129,7 +138,7 @@ async def test_a_gateway_that_has_heard_nothing_yet_asks_the_feed(rig):
         assert ids(await rows_until(client, 12)) == [11, 12]
 
 
-async def test_what_nobody_has_any_more_is_a_gap_before_the_rest(rig):
+async def test_what_nobody_has_any_more_is_a_gap_before_the_rest(impatient, rig):
     btc = next(iter(rig.ids))
     rig.last_ids[btc] = 1_000
     await heard(rig, btc, 5)
@@ -140,7 +149,7 @@ async def test_what_nobody_has_any_more_is_a_gap_before_the_rest(rig):
     assert ids(rest) == [1_001, 1_002, 1_003, 1_004, 1_005]
 
 
-async def test_a_client_that_was_away_for_very_long_is_told_what_it_does_not_get(rig):
+async def test_a_client_that_was_away_for_very_long_is_told_what_it_does_not_get(impatient, rig):
     btc = next(iter(rig.ids))
     rig.last_ids[btc] = 70_000
     rig.answers = False
@@ -171,7 +180,7 @@ async def test_the_last_trades_before_a_silence_are_asked_for_too(rig):
         assert ids(await rows_until(client, 7)) == [4, 5, 6, 7]
 
 
-async def test_what_the_bus_lost_for_good_is_told_in_its_place(rig):
+async def test_what_the_bus_lost_for_good_is_told_in_its_place(impatient, rig):
     btc = next(iter(rig.ids))
     await heard(rig, btc, 3)
     rig.answers = False
@@ -181,11 +190,30 @@ async def test_what_the_bus_lost_for_good_is_told_in_its_place(rig):
         rig.trades(btc, 4, loses=True)
         rig.trades(btc, 2)
         gap, *rest = await rows_until(client, 9)
-    assert (gap.state, gap.cause, gap.first_id, gap.last_id) == (GapState.LOST, GapCause.BUS, 4, 7)
-    assert 0 < gap.first_us <= gap.last_us
-    assert ids(rest) == [8, 9]
-    entry = await asyncio.wait_for(entries.get(), 5)
-    assert (entry["native"], entry["state"], entry["missing"]) == (btc, GapState.LOST, 4)
+        assert (gap.state, gap.cause, gap.first_id, gap.last_id) == (GapState.OPEN, GapCause.BUS, 4, 7)
+        assert 0 < gap.first_us <= gap.last_us
+        assert ids(rest) == [8, 9]
+        (lost,) = await rows_until(client, 7)
+    assert (lost.state, lost.first_id, lost.last_id) == (GapState.LOST, 4, 7)
+    for state in (GapState.OPEN, GapState.LOST):
+        entry = await asyncio.wait_for(entries.get(), 5)
+        assert (entry["native"], entry["state"], entry["missing"]) == (btc, state, 4)
+
+
+async def test_what_the_feed_finds_late_comes_late(impatient, monkeypatch, rig):
+    monkeypatch.setattr(repair, "GIVE_UP_S", 30.0)
+    btc = next(iter(rig.ids))
+    await heard(rig, btc, 3)
+    rig.answers = False
+    async with watching(rig, btc, since={btc: 3}) as client:
+        rig.trades(btc, 4, loses=True)
+        rig.trades(btc, 2)
+        assert [last_of(row) for row in await rows_until(client, 9)] == [7, 8, 9]
+        rig.answers = True
+        *late, filled = [*await rows_until(client, 7), *await rows_until(client, 7)]
+    assert ids(late) == [4, 5, 6, 7]
+    assert all(row.flags & TradeFlag.RECOVERED for row in late)
+    assert (filled.state, filled.first_id, filled.last_id) == (GapState.FILLED, 4, 7)
 
 
 async def test_another_gateway_that_has_just_started_replays_for_a_client(rig, start_gateway):
@@ -277,7 +305,7 @@ async def test_a_slow_client_gets_every_trade(make_rig):
         assert ids(rows[rig.ids[symbol]]) == list(range(1, rig.last_ids[symbol] + 1))
 
 
-async def test_a_client_that_is_too_slow_for_the_log_goes_on_from_the_tapes(make_rig):
+async def test_a_client_that_is_too_slow_for_the_log_goes_on_from_the_tapes(impatient, make_rig):
     limits = ClientLimits(max_buffer_bytes=4_096)
     async with make_rig(["LOGUSDT"], limits, send_buffer=4_096) as rig, watching(rig, "LOGUSDT") as client:
         client.transport.pause_reading()
