@@ -1,6 +1,6 @@
 """Writes the gap ledger: every entry is stored by JetStream on `gaps.<venue>.<native>`, or tried again.
 
-The stream keeps seven days, or 256 MiB, of which the oldest go. Nothing that carries prices waits for
+The stream keeps seven days, or 64 MiB, of which the oldest go. Nothing that carries prices waits for
 it: entries queue here. Full, at 10,000 (the bus has been away for long): the oldest entry goes,
 counted, and the log says so.
 """
@@ -17,7 +17,7 @@ from protocol.ledger import LedgerEntry, format_entry
 
 STREAM: Final = "GAPS"
 MAX_AGE_S: Final = 7 * 24 * 3_600
-MAX_BYTES: Final = 256 * 1024 * 1024
+MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_WAITING: Final = 10_000
 AT_ONCE: Final = 64
 """Entries that wait for their acknowledgement together."""

@@ -22,7 +22,7 @@ from protocol import subjects
 
 STREAM: Final = "FEEDSTATE"
 _ALL: Final = "state.feed.>"
-MAX_BYTES: Final = 64 * 1024 * 1024
+MAX_BYTES: Final = 4 * 1024 * 1024
 EVERY_S: Final = 1.0
 
 log = structlog.get_logger()
