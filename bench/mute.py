@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.machine import describe_machine
-from gateway.feeds.line import LOOK_S
-from gateway.feeds.rhythm import RhythmRules, Rhythms
+from gateway.feeds.connections.line import LOOK_S
+from gateway.feeds.connections.rhythm import RhythmRules, Rhythms
 
 CAPTURES: Final = Path("../shared/data/binance-ws")
 SEED: Final = 7

@@ -19,10 +19,10 @@ from typing import Final, NamedTuple
 from gateway.config.load import Settings
 from gateway.exchanges.errors import BadPayload
 from gateway.exchanges.venue import Venue
+from gateway.feeds.connections.rhythm import Mute
+from gateway.feeds.connections.socket import open_socket
 from gateway.feeds.errors import VenueError
 from gateway.feeds.rest import Rest
-from gateway.feeds.rhythm import Mute
-from gateway.feeds.socket import open_socket
 from gateway.natsd import NatsFailed, find_nats_server
 from gateway.processes.ports import PortTaken, find_free_port
 from protocol.market import Ack, Shutdown

@@ -4,6 +4,7 @@
     prices.<venue>.<native> quotes.… trades.…  one symbol each, for services
     symbols.<venue>.<native>                   the symbol registry: the stream sequence is the id
     gaps.<venue>.<native>                      the gap ledger: JSON, kept by JetStream
+    state.feed.<venue>.<shard>                 where a feed worker stopped: JSON, the newest kept by JetStream
     request.price.<venue>.<native>             request/reply
     request.trades.<venue>.<native>            trades by id, from the worker that owns the symbol
     request.symbols  request.snapshot.<venue>.<shard>  request.feed.<venue>.<shard>
@@ -22,6 +23,7 @@ from protocol.errors import BadSubject
 
 ALL_WIRE: Final = "wire.>"
 ALL_SYMBOLS: Final = "symbols.>"
+ALL_FEED_STATES: Final = "state.feed.>"
 ALL_GAPS: Final = "gaps.>"
 CONNECTIONS: Final = "_connections"
 """Stands for `<native>` where an entry of the ledger is about a connection and not one symbol."""
@@ -57,6 +59,10 @@ def trades(venue: str, native: str) -> str:
 
 def symbols(venue: str, native: str) -> str:
     return f"symbols.{token(venue)}.{token(native)}"
+
+
+def feed_state(venue: str, shard: int) -> str:
+    return f"state.feed.{token(venue)}.{shard}"
 
 
 def gaps(venue: str, native: str) -> str:

@@ -1,6 +1,6 @@
 """The hub: between the pool's events and the price processor, it sees to it that no trade is missing.
 
-Everything but aggTrades passes through untouched. For those, `trade_lane.py` decides; this file does
+Everything but aggTrades passes through untouched. For those, `trades/lane.py` decides; this file does
 what it says: delivers, asks the venue's REST for several symbols at a time, keeps the clock.
 """
 
@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from gateway.exchanges.venue import Venue
-from gateway.feeds.bar_watch import BarWatch
 from gateway.feeds.boundary import Boundary
 from gateway.feeds.budget import Budget
 from gateway.feeds.errors import Refused, VenueError
-from gateway.feeds.steps import Announce, Ask, BeginAnew, Deliver, Glimpse, Purpose, Step, Write
-from gateway.feeds.trade_lane import HOLD_BACK_TRADES, STREAM, TradeLane
+from gateway.feeds.trades.bar_watch import BarWatch
+from gateway.feeds.trades.lane import HOLD_BACK_TRADES, STREAM, TradeLane
+from gateway.feeds.trades.steps import Announce, Ask, BeginAnew, Deliver, Glimpse, Purpose, Step, Write
 from protocol.events import Gap, GapCause
 from protocol.ledger import LedgerEntry
 from protocol.market import AggTrade, Bar, MarketEvent

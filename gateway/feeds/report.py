@@ -12,9 +12,9 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from gateway.feeds.connections.pool import ConnectionPool
 from gateway.feeds.hub import Hub, now_us
-from gateway.feeds.pool import ConnectionPool
-from gateway.feeds.trade_lane import STREAM
+from gateway.feeds.trades.lane import STREAM
 from processors.bus import Endpoint
 from processors.price import PriceProcessor
 from protocol import subjects

@@ -14,13 +14,13 @@ import structlog
 
 from gateway.config.load import Settings
 from gateway.exchanges.venue import VENUES, Venue
+from gateway.feeds.connections.pool import ConnectionPool
 from gateway.feeds.hub import Hub, now_us
-from gateway.feeds.last_ids import LastIdsKeeper
-from gateway.feeds.pool import ConnectionPool
 from gateway.feeds.report import FeedReport
 from gateway.feeds.rest import Rest, VenueError
-from gateway.feeds.trade_lane import HOLD_BACK_TRADES
-from gateway.feeds.trade_requests import TradeRequests
+from gateway.feeds.trades.lane import HOLD_BACK_TRADES
+from gateway.feeds.trades.last_ids import LastIdsKeeper
+from gateway.feeds.trades.requests import TradeRequests
 from gateway.ledger import LedgerWriter, open_ledger
 from gateway.registry import Registry
 from gateway.roles.bus import bus_address, bus_name, bus_needed

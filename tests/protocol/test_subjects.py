@@ -40,6 +40,7 @@ def test_any_shard_of_any_venue_reads_back(venue, shard):
     assert subjects.parse_wire(subject) == (venue, shard)
     assert is_safe_for_nats(subjects.request_snapshot(venue, shard))
     assert is_safe_for_nats(subjects.request_feed(venue, shard))
+    assert is_safe_for_nats(subjects.feed_state(venue, shard))
 
 
 @given(NAMES, NAMES)

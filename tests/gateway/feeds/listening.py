@@ -11,8 +11,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from gateway.exchanges.venue import VENUES, Venue
 from gateway.feeds.boundary import Boundary
-from gateway.feeds.connection import OnEvent, Patience
-from gateway.feeds.pool import ConnectionPool
+from gateway.feeds.connections.connection import OnEvent, Patience
+from gateway.feeds.connections.pool import ConnectionPool
 from gateway.sim.market.noise import key_of, unit
 from gateway.sim.server import SimOptions, SimulatedExchange
 from protocol.events import GapCause

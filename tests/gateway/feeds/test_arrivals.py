@@ -1,6 +1,6 @@
 """Which line is first: counted by the venue's number of a message, and bounded."""
 
-from gateway.feeds.arrivals import Arrivals, LineArrivals
+from gateway.feeds.connections.arrivals import Arrivals, LineArrivals
 from protocol.market import AggTrade, BookTop, DayTicker, MarketEvent
 
 NOTHING = LineArrivals(0, 0, 0.0, 0)

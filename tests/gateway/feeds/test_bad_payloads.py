@@ -1,6 +1,6 @@
 """The record of messages that did not parse."""
 
-from gateway.feeds.bad_payloads import MOST_BYTES, BadMessage, BadPayloads
+from gateway.feeds.connections.bad_payloads import MOST_BYTES, BadMessage, BadPayloads
 
 
 def test_the_newest_are_kept_and_all_are_counted() -> None:

@@ -9,8 +9,8 @@ from listening import PATIENT, Heard, answer_all, pool_of, scripted, simulated, 
 from websockets.asyncio.server import ServerConnection
 
 from gateway.exchanges.venue import VENUES, Venue
-from gateway.feeds.connection import Phase
-from gateway.feeds.pool import ConnectionPool
+from gateway.feeds.connections.connection import Phase
+from gateway.feeds.connections.pool import ConnectionPool
 from gateway.sim.faults import Fault, FaultKind
 from gateway.sim.server import SimOptions, SimulatedExchange
 from protocol.market import AggTrade, BookTop, DayTicker, MarketEvent

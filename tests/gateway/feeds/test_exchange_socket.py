@@ -8,8 +8,8 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from gateway.feeds.connections.socket import open_socket
 from gateway.feeds.errors import Refused, Unreachable, explain
-from gateway.feeds.socket import open_socket
 from gateway.sim.server import SimOptions, SimulatedExchange
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from gateway.exchanges.venue import VENUES
 from gateway.feeds.boundary import Boundary
-from gateway.feeds.connection import Patience
+from gateway.feeds.connections.connection import Patience
+from gateway.feeds.connections.pool import ConnectionPool
 from gateway.feeds.hub import Hub, now_us
-from gateway.feeds.pool import ConnectionPool
 from gateway.feeds.rest import Rest
 from gateway.sim.faults import Fault, FaultKind
 from gateway.sim.server import SimOptions, SimulatedExchange

@@ -5,7 +5,7 @@ import itertools
 
 import structlog
 
-from gateway.feeds.last_ids import LastIds, LastIdsKeeper
+from gateway.feeds.trades.last_ids import LastIds, LastIdsKeeper
 from processors.bus import BusAddress, connect
 
 _venues = (f"test-ids-{number}" for number in itertools.count(1))

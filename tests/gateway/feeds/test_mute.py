@@ -19,8 +19,8 @@ from listening import (
 from websockets.asyncio.server import ServerConnection
 
 from gateway.feeds.boundary import Boundary
-from gateway.feeds.pool import ConnectionPool
-from gateway.feeds.rhythm import RhythmRules
+from gateway.feeds.connections.pool import ConnectionPool
+from gateway.feeds.connections.rhythm import RhythmRules
 from gateway.sim.faults import Fault, FaultKind
 from protocol.events import GapCause
 from protocol.market import AggTrade

@@ -2,7 +2,7 @@
 
 from listening import FEW, Heard, assert_whole, pool_of, seed_that_strikes, simulated, venue_at
 
-from gateway.feeds.connection import Phase
+from gateway.feeds.connections.connection import Phase
 from gateway.sim.faults import Fault, FaultKind
 from protocol.events import GapCause
 

@@ -4,8 +4,8 @@ import asyncio
 from contextlib import suppress
 
 from gateway.exchanges.venue import VENUES
+from gateway.feeds.connections.pool import ConnectionPool
 from gateway.feeds.hub import Hub
-from gateway.feeds.pool import ConnectionPool
 from gateway.feeds.report import FeedReport
 from gateway.feeds.rest import Rest
 from processors.bus import BusAddress, connect

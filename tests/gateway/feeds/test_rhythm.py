@@ -2,7 +2,7 @@
 
 import random
 
-from gateway.feeds.rhythm import Mute, RhythmRules, Rhythms
+from gateway.feeds.connections.rhythm import Mute, RhythmRules, Rhythms
 
 RULES = RhythmRules(learn_steps=10, learn_ms=10_000, window_ms=60_000)
 START_MS = 1_000_000

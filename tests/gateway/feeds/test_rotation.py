@@ -8,7 +8,7 @@ import pytest
 from listening import PATIENT, Heard, ack_of, assert_whole, pool_of, scripted, simulated, trade_of, venue_at
 from websockets.asyncio.server import ServerConnection
 
-from gateway.feeds.connection import Phase
+from gateway.feeds.connections.connection import Phase
 from gateway.sim.faults import Fault, FaultKind
 from protocol.events import GapCause
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.feeds.plan import Plan, Slot, batches, plan_streams
+from gateway.feeds.connections.plan import Plan, Slot, batches, plan_streams
 
 natives = st.sets(st.text(min_size=1, max_size=4), max_size=40)
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.feeds.subscriptions import Request, Subscriptions
+from gateway.feeds.connections.subscriptions import Request, Subscriptions
 from protocol.market import Ack
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.feeds.open_gaps import LAG_US, MOST_GAPS, MOST_REPAIRED, PAGE, REORDER_US
-from gateway.feeds.steps import Announce, Ask, BeginAnew, Deliver, Glimpse, Purpose, Step, Write
-from gateway.feeds.trade_lane import HOLD_BACK_US, PROBE_AFTER_US, TradeLane
+from gateway.feeds.trades.lane import HOLD_BACK_US, PROBE_AFTER_US, TradeLane
+from gateway.feeds.trades.open_gaps import LAG_US, MOST_GAPS, MOST_REPAIRED, PAGE, REORDER_US
+from gateway.feeds.trades.steps import Announce, Ask, BeginAnew, Deliver, Glimpse, Purpose, Step, Write
 from protocol.events import GapCause, GapState
 from protocol.ledger import LedgerEntry
 from protocol.market import AggTrade

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.exchanges.venue import VENUES
 from gateway.feeds.rest import Rest
-from gateway.feeds.trade_requests import TradeRequests
+from gateway.feeds.trades.requests import TradeRequests
 from gateway.sim.faults import Fault, FaultKind
 from gateway.sim.server import SimOptions, SimulatedExchange
 from processors.price import PriceProcessor

@@ -21,7 +21,6 @@ from processors.bus import Bus, BusError
 from protocol import subjects
 
 STREAM: Final = "FEEDSTATE"
-_ALL: Final = "state.feed.>"
 MAX_BYTES: Final = 4 * 1024 * 1024
 EVERY_S: Final = 1.0
 
@@ -50,11 +49,13 @@ class LastIdsKeeper:
 
     def __init__(self, bus: Bus, venue: str, shard: int) -> None:
         self._bus = bus
-        self._subject = f"state.feed.{subjects.token(venue)}.{shard}"
+        self._subject = subjects.feed_state(venue, shard)
 
     async def read(self) -> LastIds:
         """Return what an earlier worker left; empty if there was none. Raises BusError."""
-        await self._bus.open_rolling_stream(STREAM, _ALL, max_bytes=MAX_BYTES, newest_only=True)
+        await self._bus.open_rolling_stream(
+            STREAM, subjects.ALL_FEED_STATES, max_bytes=MAX_BYTES, newest_only=True
+        )
         payload = await self._bus.read_last(STREAM, self._subject)
         if payload is None:
             return LastIds(0, {})

@@ -18,12 +18,12 @@ from typing import Final, TypeAlias
 import structlog
 
 from gateway.exchanges.venue import Venue
-from gateway.feeds.arrivals import Arrivals
 from gateway.feeds.backoff import Backoff
-from gateway.feeds.bad_payloads import BadPayloads
 from gateway.feeds.boundary import Boundary
 from gateway.feeds.budget import Budget
-from gateway.feeds.connection import (
+from gateway.feeds.connections.arrivals import Arrivals
+from gateway.feeds.connections.bad_payloads import BadPayloads
+from gateway.feeds.connections.connection import (
     Connection,
     ConnectionState,
     Due,
@@ -34,10 +34,10 @@ from gateway.feeds.connection import (
     Traffic,
     now_ms,
 )
+from gateway.feeds.connections.handover import Decision, Handover
+from gateway.feeds.connections.plan import Slot
+from gateway.feeds.connections.rhythm import Rhythms, Silence
 from gateway.feeds.errors import VenueError
-from gateway.feeds.handover import Decision, Handover
-from gateway.feeds.plan import Slot
-from gateway.feeds.rhythm import Rhythms, Silence
 from protocol.events import GapCause
 from protocol.market import MarketEvent
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Collection
 from typing import NamedTuple
 
-from gateway.feeds.plan import batches
+from gateway.feeds.connections.plan import batches
 from protocol.market import Ack
 
 

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from gateway.feeds.gaps import Finding, IdGaps
-from gateway.feeds.id_reset import ResetWatch
-from gateway.feeds.open_gaps import PAGE, OpenGaps
-from gateway.feeds.steps import Announce, Ask, BeginAnew, Deliver, Glimpse, Purpose, Step, Write
+from gateway.feeds.trades.id_reset import ResetWatch
+from gateway.feeds.trades.open_gaps import PAGE, OpenGaps
+from gateway.feeds.trades.steps import Announce, Ask, BeginAnew, Deliver, Glimpse, Purpose, Step, Write
 from protocol.events import Gap, GapCause, GapState
 from protocol.ledger import LedgerEntry
 from protocol.market import AggTrade

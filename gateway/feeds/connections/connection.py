@@ -21,13 +21,13 @@ import structlog
 
 from gateway.exchanges.errors import BadPayload
 from gateway.exchanges.venue import Venue
-from gateway.feeds.arrivals import LineArrivals
-from gateway.feeds.bad_payloads import BadPayloads
 from gateway.feeds.budget import Budget
+from gateway.feeds.connections.arrivals import LineArrivals
+from gateway.feeds.connections.bad_payloads import BadPayloads
+from gateway.feeds.connections.rhythm import Mute, RhythmRules, Rhythms, Silence
+from gateway.feeds.connections.socket import Socket, open_socket
+from gateway.feeds.connections.subscriptions import Subscriptions
 from gateway.feeds.errors import VenueError
-from gateway.feeds.rhythm import Mute, RhythmRules, Rhythms, Silence
-from gateway.feeds.socket import Socket, open_socket
-from gateway.feeds.subscriptions import Subscriptions
 from protocol.events import GapCause
 from protocol.market import Ack, MarketEvent, Shutdown
 

@@ -17,13 +17,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from gateway.exchanges.venue import Venue
-from gateway.feeds.arrivals import Arrivals
-from gateway.feeds.bad_payloads import BadPayloads
 from gateway.feeds.boundary import Boundary
 from gateway.feeds.budget import Budget
-from gateway.feeds.connection import ConnectionState, OnEvent, Patience
-from gateway.feeds.line import Line, OnBoundary
-from gateway.feeds.plan import Plan, Slot, plan_streams
+from gateway.feeds.connections.arrivals import Arrivals
+from gateway.feeds.connections.bad_payloads import BadPayloads
+from gateway.feeds.connections.connection import ConnectionState, OnEvent, Patience
+from gateway.feeds.connections.line import Line, OnBoundary
+from gateway.feeds.connections.plan import Plan, Slot, plan_streams
 
 PATIENCE: Final = Patience()
 LETTERS: Final = {1: ("",), 2: ("a", "b")}

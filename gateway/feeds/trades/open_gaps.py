@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from gateway.feeds.gaps import IdGaps, Range, size
-from gateway.feeds.steps import Announce, Ask, Purpose, Step, Write
+from gateway.feeds.trades.steps import Announce, Ask, Purpose, Step, Write
 from protocol.events import Gap, GapState
 from protocol.ledger import LedgerEntry
 

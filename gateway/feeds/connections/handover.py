@@ -14,7 +14,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final
 
-from gateway.feeds.connection import Connection, Due, OnEvent, Patience
+from gateway.feeds.connections.connection import Connection, Due, OnEvent, Patience
 from protocol.market import MarketEvent
 
 MOST_HELD: Final = 5_000
