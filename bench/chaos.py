@@ -98,6 +98,7 @@ async def run(params: Params) -> dict[str, Any]:
             newest = await _newest_ids(demo, symbols)
             await _heal(holders, newest)
             truth = await _traded(demo, holders, newest)
+            ledger = await demo.get("/api/v1/gaps?state=lost&limit=1000")
             memory = {role: _memory(demo, role) for role in ("feed", "gateway")}
             for task in following:
                 task.cancel()
@@ -105,7 +106,8 @@ async def run(params: Params) -> dict[str, Any]:
         "name": "chaos",
         "params": asdict(params),
         "machine": describe_machine(),
-        "results": _compare(holders, truth, newest) | {"faults": done, "resident_kb": memory},
+        "results": _compare(holders, truth, newest)
+        | {"ledger_lost": len(_symbols_lost(ledger)), "faults": done, "resident_kb": memory},
     }
 
 
@@ -221,6 +223,11 @@ def _compare(holders: list[Holder], truth: Held, newest: dict[str, int]) -> dict
     }
 
 
+def _symbols_lost(ledger: list[dict[str, Any]]) -> set[str]:
+    """Name the symbols of which the ledger says that trades are lost."""
+    return {entry["native"] for entry in ledger if entry["stream"] == "aggTrade" and entry["missing"]}
+
+
 def _memory(demo: Demo, role: str) -> int:
     return sum(resident_kb(process.pid) for process in demo.children(role))
 
@@ -246,6 +253,7 @@ def format_report(result: dict[str, Any]) -> str:
                 "different",
                 "recovered",
                 "told_lost",
+                "ledger_lost",
             )
         ],
     ]
@@ -253,6 +261,8 @@ def format_report(result: dict[str, Any]) -> str:
 
 
 def is_whole(result: dict[str, Any]) -> bool:
-    """Say whether every client had every trade once, as the exchange traded it, or was told."""
+    """Say whether every client had every trade once, as the exchange traded it, or both it and the ledger
+    were told that some are lost."""
     results = result["results"]
-    return not (results["missing"] or results["doubled"] or results["different"])
+    is_on_record = bool(results["told_lost"]) == bool(results["ledger_lost"])
+    return is_on_record and not (results["missing"] or results["doubled"] or results["different"])
