@@ -6,6 +6,8 @@ The rules of this file:
   late (its id was missing) goes out late, and does not move the price.
 - GAP records stand between the trades, in the order in which they were told.
 - `volume` is the 24 h volume as the venue last stated it, plus the trades later than that statement.
+- A final bar of the venue goes out as it is, for the recorder: at most `MAX_WAITING_BARS` wait, the oldest
+  go first; the recorder asks the venue for what it does not hear. It moves no price.
 - A batch has at most 100 records. What waits is bounded: prices and quotes by the number of symbols,
   trades by `max_waiting_trades`; above it the oldest go unsent, are counted and told by `take_overflow`.
   The newest trades are kept beyond that (`tape`), so readers who see the jump can ask for them.
@@ -23,10 +25,12 @@ from protocol import subjects
 from protocol.batches import encode_batch
 from protocol.events import Gap, GapState, Kind, PriceFlag, Trade, TradeFlag
 from protocol.frames import LAYOUTS, seal_v2
-from protocol.market import AggTrade, Bar, BookTop, DayTicker, MarketEvent, RawTrade
+from protocol.intervals import format_interval
+from protocol.market import AggTrade, Bar, BookTop, DayTicker, MarketEvent, RawTrade, format_bar
 
 MAX_BATCH: Final = 100
 MAX_WAITING_TRADES: Final = 10_000
+MAX_WAITING_BARS: Final = 10_000
 _I32_MAX: Final = 2**31 - 1
 _PRICE: Final = LAYOUTS[Kind.PRICE].struct
 _QUOTE: Final = LAYOUTS[Kind.QUOTE].struct
@@ -108,6 +112,7 @@ class PriceProcessor:
     _prices: dict[str, SymbolState] = field(default_factory=dict)
     _quotes: dict[str, SymbolState] = field(default_factory=dict)
     _trades: deque[_Waiting] = field(default_factory=deque)
+    _bars: deque[Bar] = field(default_factory=deque)
     _taken_in: int = 0
     """How many records have ever come to `_trades`."""
     _overflow: dict[str, Range] = field(default_factory=dict)
@@ -129,7 +134,7 @@ class PriceProcessor:
     @property
     def waiting(self) -> int:
         """How many records the next batches have."""
-        return len(self._prices) + len(self._quotes) + len(self._trades)
+        return len(self._prices) + len(self._quotes) + len(self._trades) + len(self._bars)
 
     @property
     def has_room(self) -> bool:
@@ -170,7 +175,7 @@ class PriceProcessor:
             case DayTicker():
                 self._on_day(state, event, received_us)
             case Bar():
-                self._on_price(state, event.close, event.sent_us, received_us)
+                self._on_bar(state, event, received_us)
 
     def on_recovered(self, trade: AggTrade, received_us: int) -> None:
         """Take in a trade that was fetched from the venue afterwards."""
@@ -248,6 +253,14 @@ class PriceProcessor:
         price = state.price if heard_trades else day.close
         self._on_price(state, price, max(day.sent_us, state.price_sent_us), received_us)
 
+    def _on_bar(self, state: SymbolState, bar: Bar, received_us: int) -> None:
+        if bar.final:
+            if len(self._bars) >= MAX_WAITING_BARS:
+                self._bars.popleft()
+            self._bars.append(bar)
+        elif not (state.priced_id or state.last_raw_id):  # trades know the price better
+            self._on_price(state, bar.close, bar.sent_us, received_us)
+
     def _on_price(self, state: SymbolState, price: float, sent_us: int, received_us: int) -> None:
         state.price = price
         state.price_sent_us = sent_us or received_us
@@ -271,13 +284,15 @@ class PriceProcessor:
 
     def take_batch(self, now_us: int) -> list[Message]:
         """Encode the next batch, at most `max_batch` records: the wire message first, then one message
-        a symbol. Empty when nothing waits."""
+        a symbol, then the venue's bars. Empty when nothing waits."""
         trades = _take(self._trades, self.max_batch)
         prices = _take_states(self._prices, self.max_batch - len(trades))
         quotes = _take_states(self._quotes, self.max_batch - len(trades) - len(prices))
         count = len(trades) + len(prices) + len(quotes)
+        bars = self._take_bars()
         if not count:
-            return []
+            self._rest()
+            return bars
         price_records = [(state.native, _pack_price(state, now_us)) for state in prices]
         quote_records = [(state.native, _pack_quote(state, now_us)) for state in quotes]
         frames, messages = [], []
@@ -298,16 +313,26 @@ class PriceProcessor:
                     messages.append(Message(subjects.trades(self.venue, native), sealed))
         batch = self._encode(frames)
         self.counters.records += count
+        self._rest()
+        return [batch, *messages, *bars]
+
+    def _take_bars(self) -> list[Message]:
+        """Encode the venue's bars; there are few, so they all go."""
+        bars, self._bars = self._bars, deque()
+        return [
+            Message(subjects.bars(self.venue, bar.native, format_interval(bar.interval)), format_bar(bar))
+            for bar in bars
+        ]
+
+    def _rest(self) -> None:
         if not self.waiting:
             self.oldest_us = 0
-        return [batch, *messages]
 
     def heartbeat(self, now_us: int) -> Message:
         """Encode an empty batch: it shows that this shard lives, and a loss before it."""
         self.oldest_us = self.oldest_us or now_us
         message = self._encode([])
-        if not self.waiting:
-            self.oldest_us = 0
+        self._rest()
         return message
 
     def snapshot(self, now_us: int) -> bytes:

@@ -6,7 +6,11 @@ processor turns them into the records of `events.py`. `native` is the venue's sp
 `traded_us` is when the trade happened.
 """
 
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from protocol.errors import BadMessage
 
 
 class AggTrade(NamedTuple):
@@ -74,6 +78,7 @@ class Bar(NamedTuple):
     taker_buy_quote: float
     trades: int
     first_id: int
+    """First and last single trade in it; -1 where it has none, or the venue does not say."""
     last_id: int
     final: bool
     sent_us: int
@@ -94,3 +99,18 @@ class Shutdown(NamedTuple):
 
 MarketEvent: TypeAlias = AggTrade | RawTrade | BookTop | DayTicker | Bar
 VenueMessage: TypeAlias = MarketEvent | Ack | Shutdown
+
+_bar_decoder: Final = msgspec.json.Decoder(Bar)
+
+
+def format_bar(bar: Bar) -> bytes:
+    """Write a bar as JSON: an array, in the order of its fields."""
+    return msgspec.json.encode(bar)
+
+
+def parse_bar(text: bytes) -> Bar:
+    """Read a bar. Raises BadMessage, never anything else."""
+    try:
+        return _bar_decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise BadMessage(str(error)) from None

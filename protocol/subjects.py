@@ -2,11 +2,17 @@
 
     wire.<venue>.<shard>                       batches for gateways and the recorder
     prices.<venue>.<native> quotes.… trades.…  one symbol each, for services
+    bars.<venue>.<native>.<interval>           the venue's own final bar: JSON of `market.Bar`
+    candles.<venue>.<native>.<interval>        final and corrected candles: CANDLE frames, kept by JetStream
+    enigma.<venue>.<native>                    one symbol each, for services
+    recorded.<venue>                           batches of the recorder: CANDLE and ENIGMA frames, for gateways
     symbols.<venue>.<native>                   the symbol registry: the stream sequence is the id
     gaps.<venue>.<native>                      the gap ledger: JSON, kept by JetStream
     state.feed.<venue>.<shard>                 where a feed worker stopped: JSON, the newest kept by JetStream
     request.price.<venue>.<native>             request/reply
     request.trades.<venue>.<native>            trades by id, from the worker that owns the symbol
+    request.bars  request.enigma               history, from the recorder
+    control.symbols                            who wants which symbols, for feed workers
     request.symbols  request.snapshot.<venue>.<shard>  request.feed.<venue>.<shard>
 
 `<native>` is the venue's own spelling (`BTCUSDT`, `BTCUSD_PERP`). A character that means
@@ -25,6 +31,12 @@ ALL_WIRE: Final = "wire.>"
 ALL_SYMBOLS: Final = "symbols.>"
 ALL_FEED_STATES: Final = "state.feed.>"
 ALL_GAPS: Final = "gaps.>"
+ALL_BARS: Final = "bars.>"
+ALL_CANDLES: Final = "candles.>"
+ALL_RECORDED: Final = "recorded.*"
+CONTROL_SYMBOLS: Final = "control.symbols"
+REQUEST_BARS: Final = "request.bars"
+REQUEST_ENIGMA: Final = "request.enigma"
 CONNECTIONS: Final = "_connections"
 """Stands for `<native>` where an entry of the ledger is about a connection and not one symbol."""
 REQUEST_SYMBOLS: Final = "request.symbols"
@@ -55,6 +67,22 @@ def quotes(venue: str, native: str) -> str:
 
 def trades(venue: str, native: str) -> str:
     return f"trades.{token(venue)}.{token(native)}"
+
+
+def bars(venue: str, native: str, interval: str) -> str:
+    return f"bars.{token(venue)}.{token(native)}.{token(interval)}"
+
+
+def candles(venue: str, native: str, interval: str) -> str:
+    return f"candles.{token(venue)}.{token(native)}.{token(interval)}"
+
+
+def enigma(venue: str, native: str) -> str:
+    return f"enigma.{token(venue)}.{token(native)}"
+
+
+def recorded(venue: str) -> str:
+    return f"recorded.{token(venue)}"
 
 
 def symbols(venue: str, native: str) -> str:

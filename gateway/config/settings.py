@@ -38,9 +38,10 @@ from gateway.config.values import (
 
 _BASES: Final = "BTC ETH BNB SOL XRP DOGE ADA TRX AVAX LINK DOT LTC BCH UNI NEAR APT ATOM XLM ETC FIL"
 _SYMBOLS: Final = tuple(f"{base}USDT" for base in _BASES.split())
-_STREAMS: Final = ("aggTrade", "bookTicker", "miniTicker")
+_STREAMS: Final = ("aggTrade", "bookTicker", "miniTicker", "kline_1m")
 _LATER: Final = "(not used yet) "
 Lines: TypeAlias = Annotated[int, Field(ge=1, le=2)]
+InfluxVersion: TypeAlias = Annotated[int, Field(ge=1, le=2)]
 
 
 def setting(env: str, default: Any, meaning: str, flag: str | None = None) -> Any:
@@ -134,6 +135,9 @@ class Exchange(Section):
     )
     symbols: Symbols = setting("EXCHANGE_SYMBOLS", _SYMBOLS, "BTCUSDT, BTCUSDT.P, BTCUSD.P …, or all")
     streams: Streams = setting("EXCHANGE_STREAMS", _STREAMS, "streams of each symbol")
+    on_demand: bool = setting(
+        "EXCHANGE_ON_DEMAND", True, "carry what else the venue lists while somebody watches it"
+    )
     redundancy: Lines = setting("EXCHANGE_REDUNDANCY", 1, "connections that carry each stream, 1 or 2")
     ws_endpoint: WsUrl = setting("EXCHANGE_WS_ENDPOINT", "", "spot WebSocket address; empty is the venue's")
     rest_endpoint: HttpUrl = setting("EXCHANGE_REST_ENDPOINT", "", "spot REST address; empty is the venue's")
@@ -155,6 +159,17 @@ class Processor(Section):
     queue: Count = setting("PROCESSOR_QUEUE", 10_000, "exchange messages that may wait in a worker")
 
 
+class History(Section):
+    backfill_bars: Zero = setting(
+        "HISTORY_BACKFILL_BARS", 1_000, "bars of each interval that a symbol has from the start"
+    )
+    ticks: bool = setting("HISTORY_TICKS", False, "keep every single trade as well")
+    tick_retention_s: Seconds = setting("HISTORY_TICK_RETENTION", 604_800.0, "for how long")
+    spool_bytes: Count = setting(
+        "HISTORY_SPOOL_BYTES", 268_435_456, "bytes that may wait on disk while the store is away"
+    )
+
+
 class Data(Section):
     folder: Path = setting("DATA_FOLDER", Path("data"), "where everything is written", "--data")
 
@@ -165,7 +180,7 @@ class Log(Section):
 
 
 class Features(Section):
-    enigma_enabled: bool = _later("FEATURE_ENIGMA_ENABLED", True, "compute Enigma levels")
+    enigma_enabled: bool = setting("FEATURE_ENIGMA_ENABLED", True, "compute Enigma levels")
     aggregation_enabled: bool = _later("FEATURE_AGGREGATION_ENABLED", True, "aggregate venues")
     binary_websocket: bool = _later("FEATURE_BINARY_WEBSOCKET", True, "serve the binary stream")
 
@@ -192,11 +207,12 @@ class Mysql(Section):
 
 
 class Influx(Section):
-    url: HttpUrl = _later("INFLUX_URL", "", "InfluxDB address; empty is a file of our own")
-    token: Secret = _later("INFLUX_TOKEN", Secret(""), "its token")
-    org: str = _later("INFLUX_ORG", "", "its organisation")
-    bucket: str = _later("INFLUX_BUCKET", "", "its bucket")
-    timeout_s: Seconds = _later("INFLUX_TIMEOUT", 5.0, "how long an answer may take")
+    url: HttpUrl = setting("INFLUX_URL", "", "InfluxDB address; empty is a DuckDB file of our own")
+    version: InfluxVersion = setting("INFLUX_VERSION", 2, "1 writes by /write, 2 by /api/v2/write")
+    token: Secret = setting("INFLUX_TOKEN", Secret(""), "its token; for 1: user:password, or nothing")
+    org: str = setting("INFLUX_ORG", "", "its organisation; 1 has none")
+    bucket: str = setting("INFLUX_BUCKET", "", "its bucket; for 1: the database")
+    timeout_s: Seconds = setting("INFLUX_TIMEOUT", 5.0, "how long an answer may take")
 
 
 class Database(Section):
@@ -224,6 +240,7 @@ class Settings(Section):
     messaging: Messaging = Messaging()
     exchange: Exchange = Exchange()
     processor: Processor = Processor()
+    history: History = History()
     data: Data = Data()
     log: Log = Log()
     features: Features = Features()

@@ -1,4 +1,4 @@
-"""Binance's REST answers that describe the market: instruments, the rolling day, past trades, the clock.
+"""Binance's REST answers that describe the market: instruments, the day, past trades, bars, the clock.
 
 The three markets differ in the root of their paths and in a few names of fields. Times are asked for
 in microseconds where the market has them (spot), so that a trade that was missed on the stream comes
@@ -18,7 +18,8 @@ from msgspec import Struct
 from gateway.exchanges.binance_events import Id, Number, Time, Whole, contract_usd, in_base, time_us
 from gateway.exchanges.calls import Call
 from gateway.exchanges.errors import BadPayload
-from protocol.market import AggTrade, DayTicker
+from protocol.intervals import format_interval
+from protocol.market import AggTrade, Bar, DayTicker
 from protocol.symbols import Instrument
 
 PERPETUAL: Final = frozenset({"PERPETUAL", "TRADIFI_PERPETUAL"})
@@ -37,6 +38,8 @@ class BinanceRest:
     exchange_info_weight: int
     all_tickers_weight: int
     agg_trades_weight: int
+    klines_weights: Mapping[int, int]
+    """By how many bars are asked for at most: the first that is enough counts. Its last key is the most."""
     reach_s: int = 0
     """How far back trades can be asked for; 0 is without end."""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -80,6 +83,53 @@ class BinanceRest:
         traded_us = time_us(row.T)
         # No time of sending is stated: it was known to the venue when it traded.
         return AggTrade(native, row.a, row.p, quantity, row.m, traded_us, traded_us, row.f, row.l)
+
+    @property
+    def most_klines(self) -> int:
+        """How many bars one answer holds."""
+        return max(self.klines_weights)
+
+    def klines_call(self, native: str, interval: int, from_ms: int, to_ms: int, limit: int) -> Call:
+        """Ask for the bars that open in [from_ms, to_ms): the first `limit` of them."""
+        limit = min(limit, self.most_klines)
+        weight = next(weight for most, weight in self.klines_weights.items() if limit <= most)
+        params = {
+            "symbol": native,
+            "interval": format_interval(interval),
+            # As text, in whole milliseconds; the venue refuses a time before 1970.
+            "startTime": str(max(from_ms, 0)),
+            "endTime": str(max(to_ms - 1, 0)),
+            "limit": str(limit),
+        }
+        return Call(f"{self.root}/klines", weight, params)
+
+    def parse_klines(self, native: str, interval: int, data: bytes, now_ms: int) -> list[Bar]:
+        """Parse bars, oldest first; one is final if it had closed at `now_ms`. Raises BadPayload."""
+        return [self._bar(native, interval, row, now_ms) for row in _decode(data, list[_KlineRow])]
+
+    def _bar(self, native: str, interval: int, row: "_KlineRow", now_ms: int) -> Bar:
+        if not row.low <= row.open <= row.high or not row.low <= row.close <= row.high:
+            raise BadPayload(f"bar of {native}: open and close are outside of low and high")
+        volumes = (row.volume, row.quote_volume, row.taker_buy, row.taker_buy_quote)
+        if self.in_contracts:
+            dollars = contract_usd(native)
+            volumes = (row.quote_volume, row.volume * dollars, row.taker_buy_quote, row.taker_buy * dollars)
+        close_us = time_us(row.close_time)
+        return Bar(
+            native,
+            interval,
+            time_us(row.open_time) // 1_000,
+            row.open,
+            row.high,
+            row.low,
+            row.close,
+            *volumes,
+            trades=row.trades,
+            first_id=-1,
+            last_id=-1,
+            final=close_us // 1_000 < now_ms,
+            sent_us=min(close_us, now_ms * 1_000),
+        )
 
     def parse_server_time(self, data: bytes) -> int:
         """Return the venue's clock in milliseconds. Raises BadPayload."""
@@ -187,6 +237,21 @@ class _AggTrade(Struct, gc=False):
     m: bool
 
 
+class _KlineRow(Struct, array_like=True, gc=False):
+    open_time: Time
+    open: Number
+    high: Number
+    low: Number
+    close: Number
+    volume: Number
+    close_time: Time
+    quote_volume: Number
+    """COIN-M: the base volume; its `volume` counts contracts."""
+    trades: Whole
+    taker_buy: Number
+    taker_buy_quote: Number
+
+
 class _Complaint(Struct):
     code: int
     msg: str
@@ -206,9 +271,21 @@ def _precision(step: str, otherwise: int) -> int:
     return len(step.partition(".")[2].rstrip("0"))
 
 
+_SPOT_KLINES: Final = {1_000: 2}
+_FUTURES_KLINES: Final = {99: 1, 499: 2, 1_000: 5, 1_500: 10}
+
 SPOT_REST: Final = BinanceRest(
-    "binance", "/api/v3", 20, 80, 4, headers={"X-MBX-TIME-UNIT": "MICROSECOND"}, symbol_lists=True
+    "binance",
+    "/api/v3",
+    20,
+    80,
+    4,
+    _SPOT_KLINES,
+    headers={"X-MBX-TIME-UNIT": "MICROSECOND"},
+    symbol_lists=True,
 )
 # https://developers.binance.com/docs/derivatives/usds-margined-futures/market-data/rest-api/Compressed-Aggregate-Trades-List
-USDM_REST: Final = BinanceRest("binance-usdm", "/fapi/v1", 1, 40, 20, reach_s=48 * 3_600)
-COINM_REST: Final = BinanceRest("binance-coinm", "/dapi/v1", 1, 40, 20, reach_s=24 * 3_600, in_contracts=True)
+USDM_REST: Final = BinanceRest("binance-usdm", "/fapi/v1", 1, 40, 20, _FUTURES_KLINES, reach_s=48 * 3_600)
+COINM_REST: Final = BinanceRest(
+    "binance-coinm", "/dapi/v1", 1, 40, 20, _FUTURES_KLINES, reach_s=24 * 3_600, in_contracts=True
+)

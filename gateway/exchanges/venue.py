@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from gateway.exchanges.binance import COINM, SPOT, USDM
 from gateway.exchanges.binance_rest import COINM_REST, SPOT_REST, USDM_REST
 from gateway.exchanges.calls import Call
-from protocol.market import AggTrade, DayTicker, VenueMessage
+from protocol.market import AggTrade, Bar, DayTicker, VenueMessage
 from protocol.symbols import Instrument
 
 
@@ -57,6 +57,16 @@ class RestDialect(Protocol):
 
     def parse_agg_trades(self, native: str, data: bytes) -> list[AggTrade]:
         """Return past trades in the order of their ids."""
+
+    @property
+    def most_klines(self) -> int:
+        """How many bars one answer holds."""
+
+    def klines_call(self, native: str, interval: int, from_ms: int, to_ms: int, limit: int) -> Call:
+        """Ask for the bars that open in [from_ms, to_ms): the first `limit` of them."""
+
+    def parse_klines(self, native: str, interval: int, data: bytes, now_ms: int) -> list[Bar]:
+        """Return bars, oldest first; one is final if it had closed at `now_ms`."""
 
     def server_time_call(self) -> Call: ...
 

@@ -1,4 +1,5 @@
-"""A venue's REST, as far as prices need it: what is listed, the rolling day, past trades, the clock.
+"""A venue's REST, as far as prices need it: what is listed, the rolling day, past trades, bars, the
+clock.
 
     async with Rest(venue) as rest:
         instruments = await rest.exchange_info()
@@ -24,7 +25,7 @@ from gateway.feeds.backoff import Backoff
 from gateway.feeds.budget import Budget
 from gateway.feeds.errors import Refused, Unreachable, UnusableAnswer, VenueError, explain
 from gateway.feeds.tls import trusted
-from protocol.market import AggTrade, DayTicker
+from protocol.market import AggTrade, Bar, DayTicker
 from protocol.symbols import Instrument
 
 __all__ = ["Rest", "VenueError"]
@@ -88,6 +89,14 @@ class Rest:
         """Return trades from an id on, in order; without one the newest. 1,000 at most."""
         call = self._venue.rest.agg_trades_call(native, from_id, limit)
         return await self._ask(call, lambda data: self._venue.rest.parse_agg_trades(native, data))
+
+    async def klines(self, native: str, interval: int, from_ms: int, to_ms: int, limit: int) -> list[Bar]:
+        """Return the first `limit` of the bars that open in [from_ms, to_ms), the running one included."""
+        call = self._venue.rest.klines_call(native, interval, from_ms, to_ms, limit)
+        asked_ms = time.time_ns() // 1_000_000  # what closes while we ask may lack its last trades
+        return await self._ask(
+            call, lambda data: self._venue.rest.parse_klines(native, interval, data, asked_ms)
+        )
 
     async def server_time(self) -> int:
         """Return the venue's clock, in ms since 1970."""

@@ -129,7 +129,12 @@ async def test_a_worker_tells_what_its_connections_do(nats_url, sim, bus):
         state: dict = {"connections": []}
         while {one["phase"] for one in state["connections"]} != {"live"}:
             state = await state_of(bus)
-    assert {one["kind"] for one in state["connections"]} == {"aggTrade", "bookTicker", "miniTicker"}
+    assert {one["kind"] for one in state["connections"]} == {
+        "aggTrade",
+        "bookTicker",
+        "miniTicker",
+        "kline_1m",
+    }
     assert all(len(one["streams"]) == 6 for one in state["connections"])
 
 
