@@ -6,7 +6,7 @@ makes it read on. Trades are in no snapshot: they are asked for by id (`repair.p
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import structlog
@@ -56,6 +56,11 @@ class WireReader:
     def is_current(self) -> bool:
         """All registered symbols are known, and all shards that were heard are caught up with."""
         return not self._registry_is_old and not self._to_heal
+
+    @property
+    def sources(self) -> Collection[str]:
+        """The subjects on which a shard has been heard."""
+        return self._checks.keys()
 
     async def start(self) -> None:
         """Subscribe; from here on batches arrive."""

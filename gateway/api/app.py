@@ -17,6 +17,7 @@ import clients.web
 from gateway.api import gaps, health, market
 from gateway.api.ledger import LedgerTable
 from gateway.api.market import json_response
+from gateway.feed_watch import FeedWatch
 from gateway.repair import Repair
 from gateway.wire import WireReader
 from gateway.ws.endpoint import Clients
@@ -26,13 +27,19 @@ PAGE: Final = Path(clients.web.__path__[0])
 
 
 def build_app(
-    clients: Clients, reader: WireReader, repair: Repair, ledger: LedgerTable, bus: Bus, version: str
+    clients: Clients,
+    reader: WireReader,
+    repair: Repair,
+    watch: FeedWatch,
+    ledger: LedgerTable,
+    bus: Bus,
+    version: str,
 ) -> Starlette:
     """Build the application on one gateway's state."""
     routes: list[BaseRoute] = [
         *market.routes(clients.symbols, clients.fanout),
         *gaps.routes(ledger, clients.symbols),
-        *health.routes(clients, reader, repair, bus, version),
+        *health.routes(clients, reader, repair, watch, bus, version),
         Route("/", _show_page),
         Mount("/static", StaticFiles(directory=PAGE)),
     ]

@@ -1,6 +1,7 @@
 """`/healthz`, `/readyz`, `/stats`, `/version`: is it alive, do prices flow, how fast, which build."""
 
 import time
+from dataclasses import asdict
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -8,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.api.market import json_response
+from gateway.feed_watch import FeedWatch
 from gateway.repair import Repair
 from gateway.wire import WireReader
 from gateway.ws.endpoint import Clients
@@ -17,7 +19,9 @@ PRICES_FLOW_WITHIN_S: Final = 10.0
 """The quietest default symbol list has a price well within this on a living venue."""
 
 
-def routes(clients: Clients, reader: WireReader, repair: Repair, bus: Bus, version: str) -> list[Route]:
+def routes(
+    clients: Clients, reader: WireReader, repair: Repair, watch: FeedWatch, bus: Bus, version: str
+) -> list[Route]:
     """Build the routes on this gateway's state."""
     started_s = time.monotonic()
 
@@ -35,12 +39,14 @@ def routes(clients: Clients, reader: WireReader, repair: Repair, bus: Bus, versi
         return json_response(state, 200 if state["ready"] else 503)
 
     async def show_health(_: Request) -> Response:
+        feeds_are_well = bool(watch.feeds) and all(feed.is_well for feed in watch.feeds)
         return json_response(
             {
-                "status": "ok" if readiness()["ready"] else "degraded",
+                "status": "ok" if readiness()["ready"] and feeds_are_well else "degraded",
                 **readiness(),
                 "uptime_s": round(time.monotonic() - started_s, 3),
                 "symbols": len(clients.symbols),
+                "feeds": [asdict(feed) for feed in watch.feeds],
             }
         )
 

@@ -19,6 +19,7 @@ from gateway.api.app import build_app
 from gateway.api.ledger import Ledger
 from gateway.api.services import endpoints
 from gateway.config.load import Settings
+from gateway.feed_watch import FeedWatch
 from gateway.ledger import LedgerWriter, open_ledger
 from gateway.registry import Registry
 from gateway.repair import Repair, TradeFetcher
@@ -62,9 +63,10 @@ async def serve(bus: Bus, listener: socket.socket, limits: ClientLimits, stop: a
     clients = Clients(replays, registry.table, limits)
     reader = WireReader(bus, registry, fanout, repair, clients.on_listed)
     ledger = Ledger(bus)
+    watch = FeedWatch(bus, lambda: reader.sources)
     server = _Server(
         uvicorn.Config(
-            build_app(clients, reader, repair, ledger.table, bus, version("tickgate")),
+            build_app(clients, reader, repair, watch, ledger.table, bus, version("tickgate")),
             ws=clients.protocol_class(),
             lifespan="off",
             log_config=None,
@@ -76,7 +78,7 @@ async def serve(bus: Bus, listener: socket.socket, limits: ClientLimits, stop: a
         "tickgate-gateway", version("tickgate"), "newest prices and symbols", endpoints(clients), {}
     )
     async with asyncio.TaskGroup() as tasks:
-        running = (reader.run, repair.run, replays.run, writer.run, ledger.run, clients.sweep)
+        running = (reader.run, repair.run, replays.run, writer.run, ledger.run, watch.run, clients.sweep)
         background = [tasks.create_task(run()) for run in running]
         await reader.start()
         await ledger.start()
