@@ -153,3 +153,15 @@ def test_what_was_not_built_here_is_refused_and_named(subject):
         with pytest.raises(BadSubject) as caught:
             parse(subject)
         assert caught.value.subject == subject
+
+
+@given(NAMES, NAMES, st.sampled_from(["1m", "1M"]))
+def test_bars_and_candles_of_an_interval_are_safe_and_told_apart(venue, native, interval):
+    made = {
+        subjects.bars(venue, native, interval),
+        subjects.candles(venue, native, interval),
+        subjects.enigma(venue, native),
+        subjects.recorded(venue),
+    }
+    assert len(made) == 4
+    assert all(is_safe_for_nats(subject) for subject in made)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 
@@ -188,3 +189,17 @@ async def test_tls_where_there_is_none_is_said_in_plain_words() -> None:
     async with simulated() as sim, rest_at(sim.url.replace("http://", "https://")) as rest:
         with pytest.raises(Unreachable, match="TLS failed"):
             await rest.exchange_info()
+
+
+@pytest.mark.parametrize(
+    ("name", "native"),
+    [("binance", "BTCUSDT"), ("binance-usdm", "BTCUSDT"), ("binance-coinm", "BTCUSD_PERP")],
+)
+async def test_bars_come_oldest_first_and_only_the_last_one_runs(name: str, native: str) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    async with simulated() as sim, rest_at(sim.url, name) as rest:
+        bars = await rest.klines(native, 1, now_ms - 5 * 60_000, now_ms + 60_000, 1_000)
+    assert [later.open_ms - bar.open_ms for bar, later in pairwise(bars)] == [60_000] * (len(bars) - 1)
+    assert 5 <= len(bars) <= 6
+    assert [bar.final for bar in bars[:-1]] == [True] * (len(bars) - 1)
+    assert all(bar.low <= bar.open <= bar.high and bar.trades and bar.volume for bar in bars[:-1])
