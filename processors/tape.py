@@ -4,17 +4,20 @@ The rules of this file:
 - The venue numbers a symbol's trades 1, 2, 3 … without a step left out, so an id is new if it is above
   the last one, or in a hole. Everything else was here before, or was given up, and is dropped.
 - A tape begins with the first trades that it is given: what was before them is no hole.
-- The oldest trades go when there are more than `capacity`. A hole stays until it is filled or forgotten,
-  however old: its owner closes each within seconds, one way or the other.
+- It holds the trades of the newest `capacity` ids. A hole stays until it is filled or forgotten, however
+  old: its owner closes each within seconds, one way or the other.
+- Trades lie packed in a ring, each at the place of its id: 40 bytes instead of some 220, a late one needs
+  no sorting, and the oldest goes by being written over.
 
 Pure: whoever fills a hole, and how long that may take, is not known here.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
-from protocol.events import Trade
+from protocol.events import Kind, Trade
+from protocol.frames import LAYOUTS
 
 CAPACITY: Final = 8_192
 TRADES_A_REQUEST: Final = 5_000
@@ -22,6 +25,7 @@ TRADES_A_REQUEST: Final = 5_000
 
 Range: TypeAlias = tuple[int, int]
 """First and last id, inclusive."""
+_RECORD: Final = LAYOUTS[Kind.TRADE].struct
 
 
 class TradeTape:
@@ -31,13 +35,9 @@ class TradeTape:
         self.last_id = 0
         """The highest id seen; 0 before the first."""
         self._capacity = capacity
-        self._trades: list[Trade] = []
+        self._ring = bytearray()
+        """Made when the first trade comes: most symbols that a venue lists are never asked for."""
         self._holes: list[Range] = []
-
-    @property
-    def first_id(self) -> int:
-        """The lowest id held; 0 before the first."""
-        return self._trades[0].id if self._trades else 0
 
     def accept(self, trades: list[Trade]) -> list[Trade]:
         """Take trades in, in any order, and return those that are new, sorted by id."""
@@ -69,8 +69,18 @@ class TradeTape:
 
     def between(self, first_id: int, last_id: int) -> list[Trade]:
         """Return what is held of a range, in id order."""
-        start = bisect_left(self._trades, first_id, key=_id_of)
-        return self._trades[start : bisect_right(self._trades, last_id, key=_id_of)]
+        first = max(first_id, self.last_id - self._capacity + 1, 1)
+        last = min(last_id, self.last_id)
+        if first > last or not self._ring:
+            return []
+        start, stop = first % self._capacity, last % self._capacity + 1
+        places = ((start, stop),) if start < stop else ((start, self._capacity), (0, stop))
+        return [
+            Trade._make(fields)
+            for begin, end in places
+            for fields in _RECORD.iter_unpack(self._ring[begin * _RECORD.size : end * _RECORD.size])
+            if first <= fields[3] <= last  # a place may hold an older id, or none yet
+        ]
 
     def since(self, last_known_id: int) -> tuple[list[Trade], list[Range]]:
         """Return the trades after an id, and the ranges after it that are not held: evicted or missing."""
@@ -101,12 +111,12 @@ class TradeTape:
         return True
 
     def _keep(self, new: list[Trade]) -> None:
-        in_order = not self._trades or new[0].id > self._trades[-1].id
-        self._trades += new
-        if not in_order:
-            self._trades.sort(key=_id_of)
-        if len(self._trades) > self._capacity:
-            del self._trades[: len(self._trades) - self._capacity]
+        if not self._ring:
+            self._ring = bytearray(self._capacity * _RECORD.size)
+        oldest = self.last_id - self._capacity
+        for trade in new:
+            if trade.id > oldest:
+                _RECORD.pack_into(self._ring, trade.id % self._capacity * _RECORD.size, *trade)
 
 
 def cut(ranges: Iterable[Range]) -> list[Range]:
