@@ -17,6 +17,8 @@ from protocol.symbols import Instrument, SymbolTable
 
 STREAM: Final = "SYMBOLS"
 READ_AHEAD: Final = 64
+APPEND_AHEAD: Final = 256
+"""Between these, what others have registered meanwhile is read and left out."""
 
 log = structlog.get_logger()
 _decoder = msgspec.json.Decoder(Instrument)
@@ -56,14 +58,20 @@ class Registry:
     async def register(self, instruments: list[Instrument]) -> list[Instrument]:
         """Give an id to those that have none, and return them all as registered."""
         await self.refresh()
-        new = [one for one in instruments if self.table.by_native(one.venue, one.native) is None]
-        for instrument in new:
-            payload = msgspec.json.encode(instrument)
-            await self._bus.append_first(subjects.symbols(instrument.venue, instrument.native), payload)
-        if new:
-            await self.refresh()
-            log.info("symbols.registered", count=len(new), total=len(self.table))
+        before = len(self.table)
+        for start in range(0, len(instruments), APPEND_AHEAD):
+            part = instruments[start : start + APPEND_AHEAD]
+            new = [one for one in part if self.table.by_native(one.venue, one.native) is None]
+            if new:
+                await asyncio.gather(*(self._append(one) for one in new))
+                await self.refresh()
+        if len(self.table) > before:
+            log.info("symbols.registered", count=len(self.table) - before, total=len(self.table))
         return [self._registered(one) for one in instruments]
+
+    async def _append(self, instrument: Instrument) -> None:
+        subject = subjects.symbols(instrument.venue, instrument.native)
+        await self._bus.append_first(subject, msgspec.json.encode(instrument))
 
     def _registered(self, instrument: Instrument) -> Instrument:
         known = self.table.by_native(instrument.venue, instrument.native)

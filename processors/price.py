@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final, NamedTuple
 
-from processors.tape import CAPACITY, Range, TradeTape
+from processors.tape import CAPACITY, Range, TradeTape, capacity_of
 from protocol import subjects
 from protocol.batches import encode_batch
 from protocol.events import Gap, GapState, Kind, PriceFlag, Trade, TradeFlag
@@ -31,6 +31,8 @@ from protocol.market import AggTrade, Bar, BookTop, DayTicker, MarketEvent, RawT
 MAX_BATCH: Final = 100
 MAX_WAITING_TRADES: Final = 10_000
 MAX_WAITING_BARS: Final = 10_000
+MAX_KEPT_TRADES: Final = 2_000_000
+"""Of all symbols of a shard, for readers who missed some: 80 MB at most."""
 _I32_MAX: Final = 2**31 - 1
 _PRICE: Final = LAYOUTS[Kind.PRICE].struct
 _QUOTE: Final = LAYOUTS[Kind.QUOTE].struct
@@ -60,7 +62,6 @@ class SymbolState:
     bid_size: float = 0.0
     ask: float = 0.0
     ask_size: float = 0.0
-    book_update_id: int = 0
     quote_sent_us: int = 0
     quote_flags: int = 0
     quote_changes: int = 0
@@ -103,8 +104,8 @@ class PriceProcessor:
     epoch_us: int
     max_batch: int = MAX_BATCH
     max_waiting_trades: int = MAX_WAITING_TRADES
-    tape_capacity: int = CAPACITY
-    """How many trades of a symbol are kept after they were sent."""
+    max_kept_trades: int = MAX_KEPT_TRADES
+    """How many trades of all symbols together are kept after they were sent."""
     counters: Counters = field(default_factory=Counters)
     oldest_us: int = 0
     """When the oldest waiting change was received; 0 while nothing waits."""
@@ -117,11 +118,30 @@ class PriceProcessor:
     """How many records have ever come to `_trades`."""
     _overflow: dict[str, Range] = field(default_factory=dict)
     _sequence: int = 0
+    _tape_capacity: int = CAPACITY
 
     def add_symbol(self, native: str, symbol_id: int) -> None:
         """Know a symbol from now on; its events are dropped before that, and counted."""
         if native not in self._symbols:
-            self._symbols[native] = SymbolState(symbol_id, native, TradeTape(self.tape_capacity))
+            self._fit_tapes(len(self._symbols) + 1)
+            self._symbols[native] = SymbolState(symbol_id, native, TradeTape(self._tape_capacity))
+
+    def drop_symbol(self, native: str) -> None:
+        """Know a symbol no longer. What waits of it is sent all the same."""
+        if self._symbols.pop(native, None) is not None:
+            self._overflow.pop(native, None)
+            self._fit_tapes(len(self._symbols))
+
+    def _fit_tapes(self, symbols: int) -> None:
+        """Let the tapes of so many symbols share the room."""
+        capacity = capacity_of(symbols, self.max_kept_trades)
+        if capacity != self._tape_capacity:
+            self._tape_capacity = capacity
+            for state in self._symbols.values():
+                state.tape.resize(capacity)
+
+    def has_symbol(self, native: str) -> bool:
+        return native in self._symbols
 
     def tape(self, native: str) -> TradeTape:
         """Return the newest trades of a symbol. Raises KeyError if it is not known."""
@@ -208,7 +228,7 @@ class PriceProcessor:
         """Forget the ids of a symbol's trades: the venue counts from a new start."""
         state = self._symbols.get(native)
         if state is not None:
-            state.tape, state.priced_id = TradeTape(self.tape_capacity), 0
+            state.tape, state.priced_id = TradeTape(self._tape_capacity), 0
 
     def _on_trade(self, state: SymbolState, trade: AggTrade, received_us: int, flags: int = 0) -> None:
         row = trade_record(state.id, trade, flags)
@@ -224,8 +244,9 @@ class PriceProcessor:
         if len(self._trades) >= self.max_waiting_trades:
             oldest = self._trades.popleft()
             self.counters.dropped_trades += 1
-            first_id, last_id = self._overflow.get(oldest.native, (oldest.trade_id, oldest.trade_id))
-            self._overflow[oldest.native] = min(first_id, oldest.trade_id), max(last_id, oldest.trade_id)
+            if oldest.native in self._symbols:
+                first_id, last_id = self._overflow.get(oldest.native, (oldest.trade_id, oldest.trade_id))
+                self._overflow[oldest.native] = min(first_id, oldest.trade_id), max(last_id, oldest.trade_id)
         self._trades.append(waiting)
         self._taken_in += 1
 
@@ -269,10 +290,6 @@ class PriceProcessor:
         self._prices[state.native] = state
 
     def _on_book(self, state: SymbolState, book: BookTop, received_us: int) -> None:
-        if book.update_id <= state.book_update_id:
-            self.counters.duplicates += 1
-            return
-        state.book_update_id = book.update_id
         state.bid, state.bid_size = book.bid, book.bid_size
         state.ask, state.ask_size = book.ask, book.ask_size
         state.quote_sent_us = book.sent_us or received_us

@@ -20,6 +20,7 @@ from protocol.events import Kind, Trade
 from protocol.frames import LAYOUTS
 
 CAPACITY: Final = 8_192
+LEAST_CAPACITY: Final = 256
 TRADES_A_REQUEST: Final = 5_000
 """The most that one `request.trades` may ask a feed worker for."""
 
@@ -38,6 +39,20 @@ class TradeTape:
         self._ring = bytearray()
         """Made when the first trade comes: most symbols that a venue lists are never asked for."""
         self._holes: list[Range] = []
+
+    def resize(self, capacity: int) -> None:
+        """Hold more trades from now on, or fewer: then the oldest go. One size must divide the other."""
+        shared, ring, self._ring = min(self._capacity, capacity), self._ring, bytearray()
+        if ring:
+            self._ring = bytearray(capacity * _RECORD.size)
+            first = max(self.last_id - shared + 1, 0)
+            # In both rings places follow each other without a turn up to a multiple of the smaller size.
+            turn = self.last_id - self.last_id % shared
+            for start, stop in ((first, turn), (max(first, turn), self.last_id + 1)):
+                source, target = start % self._capacity * _RECORD.size, start % capacity * _RECORD.size
+                size = (stop - start) * _RECORD.size
+                self._ring[target : target + size] = ring[source : source + size]
+        self._capacity = capacity
 
     def accept(self, trades: list[Trade]) -> list[Trade]:
         """Take trades in, in any order, and return those that are new, sorted by id."""
@@ -117,6 +132,15 @@ class TradeTape:
         for trade in new:
             if trade.id > oldest:
                 _RECORD.pack_into(self._ring, trade.id % self._capacity * _RECORD.size, *trade)
+
+
+def capacity_of(tapes: int, most_trades: int) -> int:
+    """Say how many trades each of so many tapes may hold, that all of them together hold at most so many,
+    as far as LEAST_CAPACITY allows. It is CAPACITY halved again and again, so that tapes can be resized."""
+    capacity = CAPACITY
+    while capacity * tapes > most_trades and capacity > LEAST_CAPACITY:
+        capacity //= 2
+    return capacity
 
 
 def cut(ranges: Iterable[Range]) -> list[Range]:

@@ -68,6 +68,8 @@ class GapCause(IntEnum):
     """More waited than a queue holds."""
     OUT_OF_REACH = 8
     """A client asked to resume from before what can still be had."""
+    NOT_CARRIED = 9
+    """Traded while nobody wanted the symbol, so that no feed worker listened."""
 
 
 class PriceUpdate(NamedTuple):
@@ -127,6 +129,14 @@ class Candle(NamedTuple):
     pad: int
     taker_buy: float
     """The part of `volume` that takers bought."""
+
+
+class SeriesKey(NamedTuple):
+    """The candles of one symbol in one interval."""
+
+    symbol_id: int
+    interval: int
+    """In minutes."""
 
 
 class Enigma(NamedTuple):

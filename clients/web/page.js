@@ -1,7 +1,7 @@
 // The page: a table of live prices, and the truth about the stream.
 import { Stream } from "./wire.js";
 
-const MAX_ROWS = 200, STALE_MS = 5_000, OLD_MS = 10_000, FLASH_MS = 500, AGES_KEPT = 2_000;
+const MAX_ROWS = 50, RELIST_MS = 3_000, STALE_MS = 5_000, OLD_MS = 10_000, FLASH_MS = 500, AGES_KEPT = 2_000;
 const $ = (id) => document.getElementById(id);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -58,7 +58,8 @@ function makeRow(symbol) {
 
 function showRows() {
   const words = $("search").value.trim().toUpperCase().split(/\s+/);
-  const found = symbols.filter((one) => words.every((word) => `${one.name} ${one.venue}`.toUpperCase().includes(word)));
+  // Whatever is shown is watched, and so carried: without a search, only what has a price anyway.
+  const found = symbols.filter((one) => (words[0] ? words.every((word) => `${one.name} ${one.venue}`.toUpperCase().includes(word)) : one.carried));
   const shown = found.slice(0, MAX_ROWS);
   for (const one of shown) if (!rows.has(one.name)) rows.set(one.name, makeRow(one));
   const names = new Set(shown.map((one) => one.name));
@@ -69,8 +70,9 @@ function showRows() {
   $("simulated").hidden = !simulated.has(true);
   for (const row of rows.values()) row.label.hidden = !(row.symbol.simulated && simulated.size > 1);
   $("note").textContent = !symbols.length ? "The gateway lists no symbols yet."
-    : !found.length ? "No symbol matches."
-    : found.length > MAX_ROWS ? `The first ${MAX_ROWS} of ${found.length.toLocaleString("en")}: search to see others.` : "";
+    : !found.length ? (words[0] ? "No symbol matches." : "No symbol has a price yet.")
+    : found.length > MAX_ROWS ? `The first ${MAX_ROWS} of ${found.length.toLocaleString("en")}: search to see others.`
+    : !words[0] && found.length < symbols.length ? `${symbols.length.toLocaleString("en")} symbols are listed: search to see others.` : "";
 }
 
 function draw() {
@@ -134,6 +136,7 @@ const stream = new Stream(`${location.protocol === "https:" ? "wss" : "ws"}://${
 let listing = 0;
 async function listSymbols() {
   clearTimeout(listing);
+  const before = symbols.filter((one) => one.carried).length;
   try {
     const answer = await fetch("/api/v1/symbols");
     if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
@@ -142,7 +145,8 @@ async function listSymbols() {
   } catch (error) {
     $("note").textContent = `No list of symbols: ${error.message}`;
   }
-  if (!symbols.length) listing = setTimeout(listSymbols, 1000 + 2000 * Math.random());
+  const carried = symbols.filter((one) => one.carried).length; // while more get their first price, look again
+  if (!carried || carried > before) listing = setTimeout(listSymbols, RELIST_MS * (0.5 + Math.random()));
 }
 
 // The truth about it

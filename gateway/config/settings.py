@@ -221,9 +221,9 @@ class Database(Section):
 
 
 class Redis(Section):
-    addr: HostPort = _later("REDIS_ADDR", "", "host:port of Redis; empty keeps the cache in process")
-    password: Secret = _later("REDIS_PASSWORD", Secret(""), "its password")
-    db: Zero = _later("REDIS_DB", 0, "its database number")
+    addr: HostPort = setting("REDIS_ADDR", "", "host:port of Redis, whose marketwatch:* sets are carried")
+    password: Secret = setting("REDIS_PASSWORD", Secret(""), "its password")
+    db: Zero = setting("REDIS_DB", 0, "its database number")
     pool_size: Count = _later("REDIS_POOL_SIZE", 10, "connections at most")
     min_idle_conns: Zero = _later("REDIS_MIN_IDLE_CONNS", 5, "connections kept open")
 

@@ -56,6 +56,8 @@ class BinanceRest:
     def day_tickers_call(self, natives: Collection[str]) -> Call:
         """Ask for these at least: some markets answer for all or one."""
         path = f"{self.root}/ticker/24hr"
+        if not self.symbol_lists and len(natives) == 1:
+            return Call(path, 1, {"symbol": next(iter(natives))})
         if not self.symbol_lists or not 0 < len(natives) <= MOST_SYMBOLS:
             return Call(path, self.all_tickers_weight)
         symbols = msgspec.json.encode(sorted(natives)).decode()
@@ -172,7 +174,7 @@ class BinanceRest:
                 one.base_volume if self.in_contracts else one.volume,
                 time_us(one.close_time),
             )
-            for one in _decode(data, list[_DayTicker])
+            for one in _listed(_decode(data, list[_DayTicker] | _DayTicker))
             if one.last_price
         ]
 
@@ -255,6 +257,11 @@ class _KlineRow(Struct, array_like=True, gc=False):
 class _Complaint(Struct):
     code: int
     msg: str
+
+
+def _listed(answer: "list[_DayTicker] | _DayTicker") -> list[_DayTicker]:
+    """One symbol comes alone where it was asked for alone, but for COIN-M."""
+    return answer if isinstance(answer, list) else [answer]
 
 
 def _decode(data: bytes, kind: Any) -> Any:

@@ -13,7 +13,10 @@ The rules of this file:
 
 from bisect import bisect_right
 from enum import Enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+RESET_US: Final = 30_000_000
+"""No message is late by that much."""
 
 Range: TypeAlias = tuple[int, int]
 """First and last, inclusive."""
@@ -73,16 +76,23 @@ class IdGaps:
 
 
 class RisingIds:
-    """Follows ids that rise by an unknown step."""
+    """Follows ids that rise by an unknown step.
+
+    Where nothing but older ones has come for `RESET_US`, the venue counts from a new start.
+    """
+
+    __slots__ = ("last_id", "risen_us")
 
     def __init__(self) -> None:
         self.last_id = -1
+        self.risen_us = 0
+        """When the last one came that was new."""
 
-    def is_stale(self, new_id: int) -> bool:
+    def is_stale(self, new_id: int, received_us: int) -> bool:
         """Take in one id; say whether something newer, or the same, was here before."""
-        if new_id <= self.last_id:
+        if new_id <= self.last_id and received_us - self.risen_us < RESET_US:
             return True
-        self.last_id = new_id
+        self.last_id, self.risen_us = new_id, received_us
         return False
 
 

@@ -1,7 +1,8 @@
 """The hub: between the pool's events and the price processor, it sees to it that no trade is missing.
 
-Everything but aggTrades passes through untouched. For those, `trades/lane.py` decides; this file does
-what it says: delivers, asks the venue's REST for several symbols at a time, keeps the clock.
+An older book top ends here, a final bar that did not come is written down; everything else but aggTrades
+passes through untouched. For those, `trades/lane.py` decides; this file does what it says: delivers, asks
+the venue's REST for several symbols at a time, keeps the clock.
 """
 
 import asyncio
@@ -14,12 +15,13 @@ from gateway.exchanges.venue import Venue
 from gateway.feeds.boundary import Boundary
 from gateway.feeds.budget import Budget
 from gateway.feeds.errors import Refused, VenueError
+from gateway.feeds.gaps import RisingIds
 from gateway.feeds.trades.bar_watch import BarWatch
 from gateway.feeds.trades.lane import HOLD_BACK_TRADES, STREAM, TradeLane
 from gateway.feeds.trades.steps import Announce, Ask, BeginAnew, Deliver, Glimpse, Purpose, Step, Write
 from protocol.events import Gap, GapCause
 from protocol.ledger import LedgerEntry
-from protocol.market import AggTrade, Bar, MarketEvent
+from protocol.market import AggTrade, Bar, BookTop, MarketEvent
 
 ASKS_AT_ONCE: Final = 4
 PROBE_SHARE: Final = 0.25
@@ -86,7 +88,11 @@ class Hub:
         self._note = note
         self._hold_back_trades = hold_back_trades
         self._lanes: dict[str, TradeLane] = {}
+        self._left: dict[str, tuple[int, int]] = {}
+        """The last trade, id and time, of symbols that were let go. Bounded by what the venue lists."""
         self._bars = BarWatch(venue.name)
+        self._books: dict[str, RisingIds] = {}
+        self._stale_books = 0
         self._troubled: dict[str, TradeLane] = {}
         """Those in which something is missing or to be asked."""
         self._asking = 0
@@ -101,6 +107,7 @@ class Hub:
     def add_symbol(self, native: str, symbol_id: int) -> None:
         """Follow a symbol from now on; its trades pass unchecked before that."""
         if native not in self._lanes:
+            self._books[native] = RisingIds()
             self._lanes[native] = TradeLane(
                 self._venue.name,
                 native,
@@ -109,11 +116,20 @@ class Hub:
                 reach_us=self._venue.rest.reach_s * 1_000_000,
             )
 
+    def take_up(self, native: str, symbol_id: int) -> None:
+        """Follow a symbol that nobody has wanted until now: what it traded before is not asked for."""
+        self.add_symbol(native, symbol_id)
+        self._lanes[native].take_up(*self._left.pop(native, (0, 0)))
+
     def drop_symbol(self, native: str) -> None:
-        """Follow a symbol no longer; if it comes back, that is a new beginning."""
+        """Follow a symbol no longer."""
+        self._books.pop(native, None)
         if lane := self._lanes.pop(native, None):
             self._do(lane, lane.give_up("the symbol was let go", now_us()))
             self._troubled.pop(native, None)
+            self._bars.forget(native)
+            if lane.last_id:
+                self._left[native] = lane.last_id, lane.newest_us
 
     def restore(self, last_ids: dict[str, int], at_us: int) -> None:
         """Go on where an earlier worker was at some moment: fetch what was traded since."""
@@ -132,6 +148,11 @@ class Hub:
             lane = self._lanes.get(event.native)
             if lane is not None:
                 self._do(lane, lane.on_trade(event, received_us, now_us()))
+                return
+        elif type(event) is BookTop:
+            book = self._books.get(event.native)
+            if book is not None and book.is_stale(event.update_id, received_us):
+                self._stale_books += 1
                 return
         elif type(event) is Bar and event.final:
             entry = self._bars.on_final(event, self._symbol_id(event.native), now_us())
@@ -169,6 +190,7 @@ class Hub:
             "open_gaps": sum(lane.open_gaps for lane in lanes),
             "held_back": sum(lane.held_back for lane in lanes),
             "duplicates": sum(lane.duplicates for lane in lanes),
+            "stale_books": self._stale_books,
             "recovered": sum(lane.recovered for lane in lanes),
             "lost": sum(lane.lost for lane in lanes),
         }
@@ -183,7 +205,8 @@ class Hub:
                 for lane in tuple(self._troubled.values()):
                     while not self._outlet.has_room:  # noqa: ASYNC110  # a recovery brings thousands at once
                         await asyncio.sleep(ROOM_WAIT_S)
-                    self._tend(lane, tasks)
+                    if self._lanes.get(lane.native) is lane:  # it may have been let go meanwhile
+                        self._tend(lane, tasks)
                     await asyncio.sleep(0)
 
     async def _until_due(self) -> None:
@@ -260,7 +283,8 @@ class Hub:
             self._wake.set()
 
     def _write(self, entry: LedgerEntry) -> None:
-        self.written[entry.state.name.lower()] += 1
+        if entry.cause is not GapCause.NOT_CARRIED:  # which is nothing to worry about
+            self.written[entry.state.name.lower()] += 1
         self._note(entry)
 
 

@@ -47,6 +47,8 @@ class Exchange:
         self.members: dict[Member, None] = {}
         self.counted: Counter[str] = Counter()
         """Connections, control messages and violations, by what they were."""
+        self.most_messages: Counter[str] = Counter()
+        """By market: the most control messages that a connection ever sent within a second."""
         self.late: set[Member] = set()
         """Those who have delayed frames."""
         futures = WeightPool(limits.futures_weight, limits.ban_after, limits.ban_s)
@@ -127,6 +129,7 @@ class Exchange:
             "open_connections": len(self.members),
             "sent": dict(self.broadcast.delivery.sent),
             "counted": dict(self.counted),
+            "most_messages": dict(self.most_messages),
             "faults": self.faults.described(),
         }
 

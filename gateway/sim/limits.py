@@ -62,6 +62,8 @@ class Window:
     """Counts events in a sliding window."""
 
     def __init__(self, limit: int, span_us: int) -> None:
+        self.most = 0
+        """The most events that ever came within one span; beyond one too many it is not counted on."""
         self._limit = limit
         self._span_us = span_us
         self._times: deque[int] = deque(maxlen=limit + 1)  # one more than allowed is all one must know
@@ -69,7 +71,9 @@ class Window:
     def exceeded_by(self, now_us: int) -> bool:
         """Count one event; say whether it is one too many."""
         self._times.append(now_us)
-        return len(self._times) > self._limit and now_us - self._times[0] < self._span_us
+        within = sum(now_us - time_us < self._span_us for time_us in self._times)
+        self.most = max(self.most, within)
+        return within > self._limit
 
 
 @dataclass(slots=True)

@@ -135,11 +135,57 @@ def test_what_was_lost_is_waited_for_no_more():
 
 
 def test_the_newest_trades_stay_on_the_tape_when_they_were_sent():
-    shard = processor(tape_capacity=10)
-    for trade_id in range(1, 21):
+    shard = processor(max_kept_trades=600)
+    for trade_id in range(1, 301):
         shard.on_event(trade(trade_id), NOW)
     shard.take_batch(NOW)
-    assert [row.id for row in shard.tape("BTCUSDT").between(1, 99)] == list(range(11, 21))
+    assert [row.id for row in shard.tape("BTCUSDT").between(1, 999)] == list(range(45, 301))
+
+
+def test_the_more_symbols_there_are_the_fewer_trades_of_each_are_kept():
+    shard = processor(max_kept_trades=1_536)
+    for trade_id in range(1, 601):
+        shard.on_event(trade(trade_id), NOW)
+    assert len(shard.tape("BTCUSDT").between(1, 999)) == 512
+    shard.add_symbol("SOLUSDT", 3)
+    shard.add_symbol("XRPUSDT", 4)
+    assert [row.id for row in shard.tape("BTCUSDT").between(1, 999)] == list(range(345, 601))
+    shard.drop_symbol("SOLUSDT")
+    shard.drop_symbol("XRPUSDT")
+    for trade_id in range(601, 701):
+        shard.on_event(trade(trade_id), NOW)
+    assert [row.id for row in shard.tape("BTCUSDT").between(1, 999)] == list(range(345, 701))
+
+
+def test_a_symbol_that_is_dropped_sends_what_waits_and_is_unknown_then():
+    shard = processor()
+    shard.on_event(trade(1), NOW)
+    shard.drop_symbol("BTCUSDT")
+    shard.on_event(trade(2), NOW)
+    assert [row.id for row in rows(wire_of(shard.take_batch(NOW)), Kind.TRADE)] == [1]
+    assert shard.counters.unknown_symbols == 1
+    assert not shard.has_symbol("BTCUSDT")
+    assert decode_batch(shard.snapshot(NOW)).frames == []
+
+
+def test_a_symbol_that_comes_back_begins_anew():
+    shard = processor()
+    shard.on_event(trade(900), NOW)
+    shard.drop_symbol("BTCUSDT")
+    shard.add_symbol("BTCUSDT", 1)
+    shard.on_event(trade(5, 50.0), NOW)
+    assert shard.tape("BTCUSDT").holes() == []
+    assert rows(wire_of(shard.take_batch(NOW)), Kind.PRICE)[0].price == 50.0
+
+
+def test_what_overflows_of_a_symbol_that_is_dropped_is_nobodys():
+    shard = processor(max_waiting_trades=2)
+    for trade_id in range(1, 4):
+        shard.on_event(trade(trade_id), NOW)
+    shard.drop_symbol("BTCUSDT")
+    shard.on_event(trade(1, native="ETHUSDT"), NOW)
+    assert shard.take_overflow() == {}
+    assert shard.counters.dropped_trades == 2
 
 
 def test_when_a_venue_numbers_anew_the_low_ids_are_new():
@@ -150,14 +196,6 @@ def test_when_a_venue_numbers_anew_the_low_ids_are_new():
     batch = wire_of(shard.take_batch(NOW))
     assert [row.id for row in rows(batch, Kind.TRADE)] == [1_000, 1]
     assert rows(batch, Kind.PRICE)[0].price == 55.0
-
-
-def test_an_older_book_is_dropped():
-    shard = processor()
-    for update_id, bid in ((5, 99.0), (4, 50.0)):
-        shard.on_event(book(update_id, bid), NOW)
-    (quote,) = rows(wire_of(shard.take_batch(NOW)), Kind.QUOTE)
-    assert quote.bid == 99.0
 
 
 def test_a_quote_without_a_time_counts_from_receipt_and_says_so():

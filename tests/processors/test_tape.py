@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.tape import TradeTape
+from processors.tape import CAPACITY, LEAST_CAPACITY, TradeTape, capacity_of
 from protocol.events import Trade
 
 deliveries = st.lists(st.lists(st.integers(1, 60), max_size=12), max_size=12)
@@ -125,3 +125,32 @@ def test_forgetting_takes_out_of_the_holes_what_it_names_and_nothing_else(
         tape.forget(first, last)
         missing -= set(range(first, last + 1))
         assert tape.holes() == ranges(missing)
+
+
+@given(
+    st.lists(st.integers(1, 3_000), min_size=1, max_size=60, unique=True),
+    st.lists(st.sampled_from([4, 8, 16, 32]), min_size=1, max_size=4),
+)
+def test_a_tape_that_is_resized_keeps_the_newest_that_both_sizes_hold(known: list[int], sizes: list[int]):
+    tape = TradeTape(16)
+    tape.accept(trades(*known))
+    for size in sizes:
+        tape.resize(size)
+    least = min([16, *sizes])
+    expected = sorted(one for one in known if one > max(known) - least)
+    assert [one for one in ids(tape.between(1, 3_000)) if one > max(known) - least] == expected
+    tape.accept(trades(max(known) + 1))
+    assert ids(tape.between(max(known) + 1, 9_999)) == [max(known) + 1]
+
+
+def test_a_tape_is_resized_before_it_holds_anything():
+    tape = TradeTape(16)
+    tape.resize(4)
+    tape.accept(trades(*range(1, 10)))
+    assert ids(tape.between(1, 99)) == [6, 7, 8, 9]
+
+
+def test_tapes_share_the_room_that_there_is():
+    assert capacity_of(1, 100_000) == CAPACITY
+    assert capacity_of(20, 100_000) == 4_096
+    assert capacity_of(10_000, 100_000) == LEAST_CAPACITY

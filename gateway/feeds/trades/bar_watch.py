@@ -13,6 +13,11 @@ class BarWatch:
         self._venue = venue
         self._gaps: dict[tuple[str, int], BarGaps] = {}
 
+    def forget(self, native: str) -> None:
+        """Let a symbol go: its next bar is a beginning."""
+        for key in [key for key in self._gaps if key[0] == native]:
+            del self._gaps[key]
+
     def on_final(self, bar: Bar, symbol_id: int, now_us: int) -> LedgerEntry | None:
         """Take in a final bar; return the entry for those that are missing before it."""
         gaps = self._gaps.setdefault((bar.native, bar.interval), BarGaps(bar.interval * 60_000))

@@ -8,6 +8,9 @@ The rules of this file:
 - After an interruption a symbol that stays silent is asked about once (a probe), because it has no next
   trade to show the hole.
 - Only if the venue confirms that its ids go backwards (id_reset.py) is all begun anew.
+- A symbol that is taken up after nobody wanted it asks for nothing of the time between: its first trade is
+  preceded by one lost gap, cause NOT_CARRIED, from the last id before that time (from 1 where this process
+  knows of none) to the id before the first trade. Readers take of it what they have not heard.
 
 All times are microseconds of one clock that never jumps; those of records begin in 1970.
 """
@@ -67,6 +70,8 @@ class TradeLane:
         """When the newest trade that was heard of was made."""
         self._interruption: GapCause | None = None
         """What happened to the stream since its last trade."""
+        self._left_id: int | None = None
+        """From being taken up to the first trade: the last id before, 0 where none is known. Else None."""
         self._probe_at_us = 0
         self._asking = False
 
@@ -93,8 +98,15 @@ class TradeLane:
         return self._ids.last_id
 
     @property
+    def newest_us(self) -> int:
+        """When that was made, by the venue's clock; 0 before the first."""
+        return self._newest_us
+
+    @property
     def safe_id(self) -> int:
         """The id up to which nothing is missing any more; 0 before the first trade."""
+        if self._left_id is not None:  # what was not carried is not to be fetched by a successor
+            return 0
         return self._ids.holes[0][0] - 1 if self._ids.holes else self._ids.last_id
 
     # What happens
@@ -105,10 +117,16 @@ class TradeLane:
         self._newest_us = at_us
         self.on_boundary(GapCause.WORKER_RESTARTED, now_us)
 
+    def take_up(self, last_id: int, at_us: int) -> None:
+        """Go on, before the first trade, after nobody has wanted the symbol since a trade of some moment."""
+        self._left_id = self._ids.last_id = last_id
+        self._newest_us = at_us
+
     def on_boundary(self, cause: GapCause, now_us: int) -> None:
         """Note that the stream was interrupted."""
         self._interruption = cause
-        if self._ids.last_id and cause is not GapCause.ROTATED:  # a rotation breaks nothing
+        is_carried = self._ids.last_id and self._left_id is None
+        if is_carried and cause is not GapCause.ROTATED:  # a rotation breaks nothing
             self._probe_at_us = now_us + PROBE_AFTER_US
 
     def on_trade(self, trade: AggTrade, received_us: int, now_us: int) -> list[Step]:
@@ -123,6 +141,8 @@ class TradeLane:
         self._interruption = None
         self._probe_at_us = 0
         self._reset.on_new()
+        if self._left_id is not None:
+            return self._come_back(self._left_id, before_us, trade, received_us, now_us)
         if finding is Finding.NEXT and not self._gaps:
             return [Deliver(trade, received_us, False)]
         steps: list[Step] = []
@@ -197,6 +217,30 @@ class TradeLane:
             self._probe_at_us = until_us
 
     # Trades
+
+    def _come_back(
+        self, left_id: int, before_us: int, trade: AggTrade, received_us: int, now_us: int
+    ) -> list[Step]:
+        """Begin with the first trade since nobody wanted the symbol; tell what was traded meanwhile."""
+        self._left_id = None
+        first_id, last_id = left_id + 1, trade.id - 1
+        steps: list[Step] = []
+        if first_id <= last_id:
+            self._ids.forget(first_id, last_id)
+            cause, state, times = GapCause.NOT_CARRIED, GapState.LOST, (before_us, trade.traded_us)
+            steps.append(Announce(Gap(self.symbol_id, state, cause, first_id, last_id, *times)))
+            if left_id:  # else nobody may ever have heard of it: that is a beginning, and no evidence
+                entry = self._entry(
+                    f"{first_id}-{now_us}",
+                    cause=cause,
+                    state=state,
+                    missing=last_id - left_id,
+                    ids=(first_id, last_id),
+                    times=(*times, now_us),
+                    detail="nobody wanted the symbol",
+                )
+                steps.append(Write(entry))
+        return [*steps, Deliver(trade, received_us, False)]
 
     def _take(self, trade: AggTrade, received_us: int, now_us: int) -> list[Step]:
         """Put a live trade in its place and deliver what may go."""
@@ -283,7 +327,7 @@ class TradeLane:
             detail=reason,
         )
         record = Gap(self.symbol_id, entry.state, entry.cause, 0, 0, entry.first_us, entry.last_us)
-        self._ids.last_id, self._newest_us = 0, 0
+        self._ids.last_id, self._newest_us, self._left_id = 0, 0, None
         return [*steps, Write(entry), BeginAnew(), Announce(record)]
 
     def _entry(

@@ -50,6 +50,8 @@ class LastIdsKeeper:
     def __init__(self, bus: Bus, venue: str, shard: int) -> None:
         self._bus = bus
         self._subject = subjects.feed_state(venue, shard)
+        self._holds_some = False
+        """What is kept names ids: if they are not carried any more, that is to be written too."""
 
     async def read(self) -> LastIds:
         """Return what an earlier worker left; empty if there was none. Raises BusError."""
@@ -59,6 +61,7 @@ class LastIdsKeeper:
         payload = await self._bus.read_last(STREAM, self._subject)
         if payload is None:
             return LastIds(0, {})
+        self._holds_some = True
         try:
             return msgspec.json.decode(payload, type=LastIds)
         except msgspec.DecodeError as error:
@@ -68,13 +71,14 @@ class LastIdsKeeper:
     async def write(self, ids: dict[str, int], at_us: int) -> None:
         """Replace what is kept. Raises BusError."""
         await self._bus.append(self._subject, msgspec.json.encode(LastIds(at_us, ids)))
+        self._holds_some = bool(ids)
 
     async def run(self, safe_ids: Callable[[], dict[str, int]], sender: Sender) -> None:
         """Write what was handed on a moment ago, once a second, if it has been sent. Until cancelled."""
         while True:
             ids, mark, at_us = safe_ids(), sender.mark(), now_us()
             await asyncio.sleep(EVERY_S)
-            if not ids or not sender.has_sent(mark):
+            if not (ids or self._holds_some) or not sender.has_sent(mark):
                 continue
             try:
                 await self.write(ids, at_us)

@@ -3,7 +3,8 @@
     {"first": 4711, "last": 4790}   ->   one v2 TRADE frame, in the order of ids
 
 What the tape has gone past is fetched from the venue, as far as its reach and weight go. What is not
-in the reply cannot be had here, or not before the asker has gone: it may ask again for the rest.
+in the reply cannot be had here, or not before the asker has gone: it may ask again for the rest. Of a
+symbol that is not carried now, nothing can.
 """
 
 import asyncio
@@ -50,6 +51,7 @@ class TradeRequests:
         self._fetching = asyncio.Semaphore(FETCHES_AT_ONCE)
 
     def add_symbol(self, native: str) -> None:
+        """Answer for a symbol that the venue lists, whether it is carried or not."""
         self._natives[subjects.request_trades(self._processor.venue, native)] = native
 
     def endpoint(self) -> SlowEndpoint:
@@ -66,6 +68,8 @@ class TradeRequests:
             asked = msgspec.json.decode(payload, type=TradeRequest)
         except (msgspec.DecodeError, UnicodeError) as error:
             raise KeyError(f"not a request for trades: {error}") from None
+        if not self._processor.has_symbol(native):
+            return encode_v2([], now_us(), Kind.TRADE)
         tape = self._processor.tape(native)
         first, last = asked.first, min(asked.last, asked.first + TRADES_A_REQUEST - 1, self._last_id(native))
         trades = {trade.id: trade for trade in tape.between(first, last)}

@@ -211,7 +211,10 @@ class SimSocket(Connection):
 
     def _count(self, what: str) -> None:
         self._exchange.counted[f"control.{what}"] += 1
-        if self._messages.exceeded_by(self._exchange.clock()):
+        is_too_many = self._messages.exceeded_by(self._exchange.clock())
+        most, market = self._exchange.most_messages, self.board.name.lower()
+        most[market] = max(most[market], self._messages.most)
+        if is_too_many:
             self._violate("messages", "too many messages")
 
     def _violate(self, what: str, reason: str) -> None:

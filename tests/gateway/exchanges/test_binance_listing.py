@@ -128,7 +128,15 @@ def test_few_symbols_are_asked_for_by_name_where_that_is_possible() -> None:
     assert (call.path, call.weight) == ("/api/v3/ticker/24hr", 2)
     assert json.loads(call.params["symbols"]) == ["ETHUSDT", "币安人生USDT"]
     assert SPOT_REST.day_tickers_call([f"S{n}" for n in range(101)]).params == {}
-    assert USDM_REST.day_tickers_call({"BTCUSDT"}).params == {}
+    assert USDM_REST.day_tickers_call({"BTCUSDT", "ETHUSDT"}).params == {}
+    alone = USDM_REST.day_tickers_call({"BTCUSDT"})
+    assert (alone.weight, alone.params) == (1, {"symbol": "BTCUSDT"})
+
+
+def test_a_symbol_that_was_asked_for_alone_may_come_alone() -> None:
+    day = {"symbol": "BTCUSDT", "lastPrice": "5", "volume": "7", "closeTime": 1}
+    alone, listed = json.dumps(day).encode(), json.dumps([day]).encode()
+    assert USDM_REST.parse_day_tickers(alone) == USDM_REST.parse_day_tickers(listed)
 
 
 def test_the_clock_is_in_milliseconds() -> None:

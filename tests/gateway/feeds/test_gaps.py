@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.exchanges.binance import COINM, SPOT, USDM, Binance
-from gateway.feeds.gaps import BarGaps, Finding, IdGaps, Range, RisingIds, size
+from gateway.feeds.gaps import RESET_US, BarGaps, Finding, IdGaps, Range, RisingIds, size
 from protocol.market import BookTop, RawTrade
 
 CAPTURES = Path(__file__).parents[4] / "shared" / "data" / "binance-ws"
@@ -104,7 +104,17 @@ def test_in_any_order_the_holes_are_exactly_what_has_not_come(start: int, steps:
 
 def test_an_older_update_is_stale_and_a_skipped_number_is_nothing():
     ids = RisingIds()
-    assert [ids.is_stale(one) for one in (5, 9, 9, 8, 1_000)] == [False, False, True, True, False]
+    stale = [ids.is_stale(one, 0) for one in (5, 9, 9, 8, 1_000)]
+    assert stale == [False, False, True, True, False]
+
+
+def test_updates_that_are_old_for_long_are_a_new_beginning():
+    ids = RisingIds()
+    assert not ids.is_stale(9_000, 0)
+    assert ids.is_stale(1, RESET_US - 1)
+    assert not ids.is_stale(2, RESET_US)
+    assert not ids.is_stale(3, RESET_US)
+    assert ids.is_stale(2, RESET_US)
 
 
 def test_a_minute_without_its_bar_is_named():
@@ -161,7 +171,7 @@ def test_deleted_doubled_and_swapped_lines_are_named_exactly(name: str, market: 
 def test_captured_books_are_never_stale_and_a_swapped_one_is(name: str, market: Binance):
     ids = [one.update_id for one in read(name, market, BookTop)]
     rising = RisingIds()
-    assert not any(rising.is_stale(one) for one in ids)
+    assert not any(rising.is_stale(one, 0) for one in ids)
     ids[10], ids[11] = ids[11], ids[10]
     again = RisingIds()
-    assert [place for place, one in enumerate(ids) if again.is_stale(one)] == [11]
+    assert [place for place, one in enumerate(ids) if again.is_stale(one, 0)] == [11]

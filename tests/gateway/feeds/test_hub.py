@@ -275,14 +275,35 @@ async def test_a_symbol_that_is_let_go_leaves_no_gap_open():
     assert [entry.state for entry in reader.entries] == [GapState.LOST]
 
 
-async def test_a_symbol_that_is_let_go_and_comes_back_is_a_new_beginning():
+async def test_a_symbol_that_is_let_go_and_comes_back_says_what_it_traded_meanwhile_and_asks_for_nothing():
     async with running() as run:
         await run.more("BTCUSDT", 5)
         run.hub.drop_symbol("BTCUSDT")
+        left = run.hub.last_id("BTCUSDT"), run.reader.ids("BTCUSDT")[-1]
         await run.more("ETHUSDT", 10)
-        run.hub.add_symbol("BTCUSDT", 1)
+        run.reader.trades.clear()
+        run.hub.take_up("BTCUSDT", 1)
         await run.more("BTCUSDT", 5)
-    assert run.reader.entries == []
+    (entry,) = run.reader.entries
+    first = run.reader.ids("BTCUSDT")[0]
+    assert left[0] == 0
+    assert entry.cause is GapCause.NOT_CARRIED
+    assert entry.first_id > left[1]
+    assert entry.last_id == first - 1
+    assert not run.reader.recovered
+    assert not run.hub.written
+
+
+async def test_bars_that_came_while_nobody_wanted_the_symbol_are_not_missed():
+    bar = Bar("BTCUSDT", 1, 60_000, *[1.0] * 8, 1, 1, 1, True, 0)
+    reader = Reader()
+    hub = Hub(VENUES["binance"], reader, Exhausted(), reader.note)
+    hub.add_symbol("BTCUSDT", 1)
+    hub.on_event(bar, 0)
+    hub.drop_symbol("BTCUSDT")
+    hub.take_up("BTCUSDT", 1)
+    hub.on_event(bar._replace(open_ms=600_000), 0)
+    assert reader.entries == []
 
 
 class Exhausted:
@@ -321,3 +342,17 @@ async def test_the_second_half_of_a_minute_is_spread_over_it():
     tending.cancel()
     with suppress(asyncio.CancelledError):
         await tending
+
+
+async def test_an_older_book_is_dropped_and_those_of_another_symbol_are_not():
+    venue, reader = VENUES["binance"], Reader()
+    async with Rest(venue) as rest:
+        hub = Hub(venue, reader, rest, reader.note)
+        hub.add_symbol("BTCUSDT", 1)
+        hub.add_symbol("ETHUSDT", 2)
+        first = BookTop("BTCUSDT", 5, 1.0, 1.0, 2.0, 1.0, 0)
+        other = first._replace(native="ETHUSDT", update_id=3)
+        for book in (first, first._replace(update_id=4), first, other):
+            hub.on_event(book, now_us())
+    assert reader.others == [first, other]
+    assert hub.describe()["stale_books"] == 2

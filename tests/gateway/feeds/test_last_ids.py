@@ -66,3 +66,18 @@ async def test_what_cannot_be_read_is_said_and_taken_as_nothing(nats_url: str):
         with structlog.testing.capture_logs() as said:
             assert await keeper.read() == LastIds(0, {})
         assert said[0]["event"] == "feed.last_ids_unreadable"
+
+
+async def test_what_a_predecessor_left_goes_when_nothing_of_it_is_carried(nats_url: str):
+    venue, sender = next(_venues), Sending()
+    async with connect(BusAddress([nats_url]), "test") as bus:
+        written: asyncio.Queue[bytes] = asyncio.Queue()
+        await LastIdsKeeper(bus, venue, 0).read()
+        await LastIdsKeeper(bus, venue, 0).write({"ETHUSDT": 7}, 10)
+        await bus.subscribe(f"state.feed.{venue}.0", lambda _subject, payload: written.put_nowait(payload))
+        keeper = LastIdsKeeper(bus, venue, 0)
+        await keeper.read()
+        async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+            running = tasks.create_task(keeper.run(dict, sender))
+            assert b'"ids":{}' in await written.get()
+            running.cancel()

@@ -488,3 +488,85 @@ def in_order_but_for_announced_gaps(steps: list[Step]) -> bool:
                 return False
             last = max(last, step.trade.id)
     return True
+
+
+# Symbols that nobody wanted for a while
+
+
+def taken_up(last_id: int = 100) -> Watched:
+    watched = Watched()
+    watched.lane.take_up(last_id, NOW - 60_000_000 if last_id else 0)
+    return watched
+
+
+def test_what_was_traded_while_nobody_wanted_it_is_told_and_not_asked_for():
+    watched = taken_up()
+    announce, write, deliver = watched.hear(900)[0], *watched.steps[1:]
+    assert isinstance(announce, Announce | Write)
+    assert announced(watched.steps) == [(GapState.LOST, 101, 899)]
+    assert delivered(watched.steps) == [900]
+    assert deliver == watched.steps[-1]
+    (entry,) = [step.entry for step in (announce, write) if isinstance(step, Write)]
+    assert (entry.cause, entry.state, entry.missing) == (GapCause.NOT_CARRIED, GapState.LOST, 799)
+    assert (entry.first_us, entry.last_us) == (NOW - 60_000_000, NOW + 900)
+    assert watched.hear(901) == [Deliver(trade(901), NOW, False)]
+    assert watched.lane.is_calm
+    assert watched.later(10 * HOLD_BACK_US) == []
+
+
+def test_the_word_about_what_was_not_carried_comes_before_the_first_trade():
+    steps = taken_up().hear(900)
+    kinds = [type(step) for step in steps]
+    assert kinds.index(Announce) < kinds.index(Deliver)
+
+
+def test_nothing_is_told_if_nothing_was_traded_meanwhile():
+    assert taken_up().hear(101) == [Deliver(trade(101), NOW, False)]
+
+
+def test_where_no_earlier_trade_is_known_all_before_the_first_is_told_and_nothing_written():
+    watched = taken_up(0)
+    watched.hear(900)
+    assert announced(watched.steps) == [(GapState.LOST, 1, 899)]
+    assert not [step for step in watched.steps if isinstance(step, Write)]
+
+
+def test_a_repetition_from_before_is_a_duplicate():
+    watched = taken_up()
+    assert watched.hear(99, 100) == []
+    watched.hear(900)
+    assert announced(watched.steps) == [(GapState.LOST, 101, 899)]
+
+
+def test_an_interruption_before_the_first_trade_asks_for_nothing():
+    watched = taken_up()
+    watched.lane.on_boundary(GapCause.CONNECTION_LOST, watched.now_us)
+    watched.later(2 * PROBE_AFTER_US)
+    assert watched.ask() is None
+    assert watched.lane.is_calm
+
+
+def test_an_interruption_after_the_first_trade_is_one_like_any_other():
+    watched = taken_up()
+    watched.hear(900)
+    watched.lane.on_boundary(GapCause.CONNECTION_LOST, watched.now_us)
+    watched.later(PROBE_AFTER_US)
+    assert watched.ask() == Ask(Purpose.PROBE, 901, PAGE)
+
+
+def test_a_successor_goes_on_from_no_trade_that_was_before():
+    watched = taken_up()
+    assert watched.lane.safe_id == 0
+    watched.hear(900)
+    assert watched.lane.safe_id == 900
+
+
+def test_a_venue_that_began_anew_while_nobody_wanted_the_symbol_is_noticed():
+    watched = taken_up()
+    for known in (1, 2, 3):
+        watched.note(watched.lane.on_trade(trade(known, NOW + known * 1_000_000), NOW, NOW))
+    ask = watched.ask()
+    assert ask == Ask(Purpose.RESET, None, 1)
+    steps = watched.answer(ask, [trade(4, NOW + 4_000_000)])
+    assert any(isinstance(step, BeginAnew) for step in steps)
+    assert watched.hear(5) == [Deliver(trade(5), NOW, False)]

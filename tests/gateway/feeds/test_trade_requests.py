@@ -87,6 +87,13 @@ async def test_another_workers_symbol_is_met_with_silence(rest):
     assert await requests.answer("request.trades.binance.ETHUSDT", b'{"first":1,"last":2}') is None
 
 
+async def test_of_an_own_symbol_that_is_not_carried_there_is_nothing(rest, sim):
+    requests = TradeRequests(PriceProcessor("binance", 0, epoch_us=1), rest, lambda _native: 0)
+    requests.add_symbol("BTCUSDT")
+    assert await ask(requests, 1, 100) == []
+    assert not sim.exchange.counted["rest.200"]
+
+
 @pytest.mark.parametrize("payload", [b"", b"[]", b'{"first":0,"last":5}', b'{"first":1}', b"\xff"])
 async def test_nonsense_is_refused(rest, payload: bytes):
     requests, _ = await requests_with_the_newest(rest, 1)

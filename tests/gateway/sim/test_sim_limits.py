@@ -14,6 +14,13 @@ def test_a_window_lets_so_many_through_and_slides():
     assert not window.exceeded_by(SECOND_US + 2000)
 
 
+def test_a_window_knows_the_most_that_came_within_it():
+    window = Window(5, SECOND_US)
+    for at_us in (0, 100, 200, 2 * SECOND_US, 2 * SECOND_US + 1):
+        window.exceeded_by(at_us)
+    assert window.most == 3
+
+
 def test_weight_begins_anew_with_the_minute():
     pool = WeightPool(10, ban_after=5, ban_s=120)
     assert [pool.charge("a", 6, MINUTE_US).status, pool.charge("a", 6, MINUTE_US).status] == [200, 429]
