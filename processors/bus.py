@@ -54,6 +54,10 @@ class GaveUp(BusError):
     """The stop came before the bus was found."""
 
 
+class Unavailable(Exception):
+    """An answer cannot be given now; whoever asked is told the reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class BusAddress:
     """Where the bus is and how to get in."""
@@ -93,7 +97,8 @@ class SlowEndpoint:
     name: str
     subject: str
     answer: SlowAnswer
-    """Raises KeyError for what does not exist. None: not ours, another process will answer."""
+    """Raises KeyError for what does not exist, Unavailable for what cannot be had now. None: not ours,
+    another process will answer."""
     asked_by_all: str = ""
     """A name of this process's own: every process that serves the subject hears every request, and
     those that cannot answer stay silent. Without one, a request goes to any one of them."""
@@ -338,16 +343,18 @@ class _SlowResponder:
             if reply is not None:
                 await request.respond(reply)
         except KeyError as error:
-            await _refuse(request, f"no such thing: {error}")
+            await _refuse(request, "404", f"no such thing: {error}")
+        except Unavailable as error:
+            await _refuse(request, "503", str(error))
         except NatsError as error:
             log.warning("bus.not_answered", subject=request.subject, error=str(error))
         finally:
             self._at_work -= 1
 
 
-async def _refuse(request: Request, reason: str) -> None:
+async def _refuse(request: Request, code: str, reason: str) -> None:
     try:
-        await request.respond_error("404", reason)
+        await request.respond_error(code, " ".join(reason.split()))  # it travels in a header: one line
     except NatsError as error:
         log.warning("bus.not_answered", subject=request.subject, error=str(error))
 
