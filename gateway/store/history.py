@@ -6,6 +6,7 @@ The rules of this file:
 - Coverage is what makes an empty answer mean something: inside a covered span a bar that is not there
   does not exist; outside nobody has looked.
 - A store that cannot be reached raises StoreDown; nothing else is an excuse.
+- Calls that run at the same time have no order among them; whoever needs one awaits the first.
 """
 
 from collections.abc import Sequence
@@ -77,7 +78,10 @@ class HistoryStore(Protocol):
         """Keep single trades. Raises StoreDown."""
 
     async def read_ticks(self, venue: str, native: str, from_us: int, to_us: int, limit: int) -> list[Trade]:
-        """Return the oldest `limit` of the trades made in [from_us, to_us), by id. Raises StoreDown."""
+        """Return the oldest `limit` of the trades made in [from_us, to_us), by id. Raises StoreDown.
+
+        A store knows no symbol ids: theirs is 0.
+        """
 
     async def drop_ticks(self, before_us: int) -> None:
         """Forget trades that are older. Raises StoreDown."""
