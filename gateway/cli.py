@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -18,8 +19,11 @@ from gateway.logs import start_logs
 from gateway.processes import lifetime
 from gateway.processes.lifetime import Failure
 from gateway.processes.ports import find_free_port, reachable_host
+from protocol.errors import UnknownInterval
+from protocol.intervals import parse_interval
 
 COLORS: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
+DAY: Final = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 SUPERVISED: Final = click.option("--supervised", is_flag=True, hidden=True)
 """Our stdin is a pipe from the supervisor: see `lifetime.py`."""
 EXIT_CODES: Final = (
@@ -98,12 +102,19 @@ def feed(settings: Settings, shard: str, supervised: bool) -> None:
 
 
 @main.command()
-@settings_options("data.folder", "log.level")
+@settings_options("data.folder", "log.level", "exchange.venues")
 @SUPERVISED
 def recorder(settings: Settings, supervised: bool) -> None:
-    """Run the recorder. It will keep the history; it does nothing yet."""
+    """Run the recorder: bars out of the trades on NATS, kept in the store, handed out on request.
+
+    There is one, and it alone has the store open.
+
+    \b
+    Example:  NATS_URL=nats://bus:4222 tickgate recorder --data /var/lib/tickgate
+    """
     from gateway.roles import recorder as role
 
+    _need_bus(settings)
     _start(settings, "recorder", lambda stop: role.run(settings, stop), supervised)
 
 
@@ -123,6 +134,74 @@ def gateway(settings: Settings, reuse_port: bool, supervised: bool) -> None:
     if not reuse_port:
         find_free_port(settings.server.host, settings.server.port)  # says what is wrong, in one line
     _start(settings, "gateway", lambda stop: role.run(settings, stop, reuse_port=reuse_port), supervised)
+
+
+@main.command()
+@settings_options("data.folder", "log.level", "exchange.venues", defaults={"log.level": "warning"})
+@click.argument("symbol")
+@click.option("--interval", default="1m", show_default=True, help="1m 3m 5m 15m 30m 1h 2h … 1d 3d 1w 1M")
+@click.option("--from", "start", type=DAY, required=True, help="the first day, 2024-01-01, in UTC")
+@click.option("--to", "end", type=DAY, help="the day before which to end  [default: now]")
+def backfill(settings: Settings, symbol: str, interval: str, start: datetime, end: datetime | None) -> None:
+    """Fetch the history of SYMBOL from the venue, as far as it is not there.
+
+    Newest first, within what the venue allows. Stopped by Ctrl-C, it goes on when it is started again.
+
+    \b
+    Example:  tickgate backfill BTCUSDT --from 2024-01-01 --interval 1m
+    """
+    from gateway.roles import history
+
+    end = end or datetime.now(UTC)
+    from_ms, to_ms = (round(one.replace(tzinfo=UTC).timestamp() * 1_000) for one in (start, end))
+    minutes = _parse_interval(interval)
+
+    async def run(stop: asyncio.Event) -> None:
+        await history.backfill(settings, symbol, minutes, from_ms, to_ms, stop)
+
+    _start(settings, "backfill", run)
+
+
+@main.command()
+@settings_options("data.folder", "log.level", defaults={"log.level": "warning"})
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--symbol", "symbols", multiple=True, help="only this one, as its venue spells it; repeatable")
+@click.option("--interval", "intervals", multiple=True, help="only this one; repeatable")
+def export(settings: Settings, file: Path, symbols: tuple[str, ...], intervals: tuple[str, ...]) -> None:
+    """Write the history into a Parquet FILE.
+
+    \b
+    Example:  tickgate export btc.parquet --symbol BTCUSDT --interval 1m --interval 1h
+    """
+    from gateway.roles import history
+
+    path, minutes = str(file.absolute()), [_parse_interval(name) for name in intervals]
+
+    async def run(_stop: asyncio.Event) -> None:
+        bars = await history.export_file(settings, path, symbols, minutes)
+        click.echo(f"{bars:,} bars written to {file}")
+
+    _start(settings, "export", run)
+
+
+@main.command("import")
+@settings_options("data.folder", "log.level", defaults={"log.level": "warning"})
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+def import_(settings: Settings, file: Path) -> None:
+    """Read history from a Parquet FILE that `export` has written.
+
+    \b
+    Example:  tickgate import btc.parquet
+    """
+    from gateway.roles import history
+
+    path = str(file.absolute())
+
+    async def run(_stop: asyncio.Event) -> None:
+        bars = await history.import_file(settings, path)
+        click.echo(f"{bars:,} bars read from {file}")
+
+    _start(settings, "import", run)
 
 
 @main.command()
@@ -270,6 +349,7 @@ def pipeline(as_json: bool, **params: Any) -> None:
 @click.option("--workers", default=2, show_default=True, help="feed worker processes")
 @click.option("--every", "every_s", default=4.0, show_default=True, help="seconds between faults, about")
 @click.option("--seed", default=1, show_default=True, help="of the order of the faults")
+@click.option("--redundancy", default=1, show_default=True, help="connections that carry each stream, 1 or 2")
 @click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
 def chaos(as_json: bool, **params: Any) -> None:
     """Hurt everything for a while, then compare every trade with the exchange.
@@ -285,6 +365,27 @@ def chaos(as_json: bool, **params: Any) -> None:
     result = asyncio.run(measured.run(measured.Params(**params)))
     click.echo(json.dumps(result) if as_json else measured.format_report(result))
     raise SystemExit(0 if measured.is_whole(result) else 1)
+
+
+@bench.command("history")
+@click.option("--symbols", default=50, show_default=True, help="symbols in the store")
+@click.option("--days", default=90.0, show_default=True, help="days of 1m bars of each")
+@click.option("--window", default=2_000, show_default=True, help="bars of one answer")
+@click.option("--rate", default=100.0, show_default=True, help="questions a second; cold ones: a fifth of it")
+@click.option("--seconds", default=10.0, show_default=True, help="how long each kind is asked")
+@click.option("--trades", default=1.0, show_default=True, help="trades a second and symbol meanwhile")
+@click.option("--seed", default=7, show_default=True, help="of the bars and of what is asked")
+@click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
+def bench_history(as_json: bool, **params: Any) -> None:
+    """Measure how soon a chart's window of bars is there, warm and cold.
+
+    \b
+    Example:  tickgate bench history --symbols 10 --days 30 --json
+    """
+    from bench import history as measured
+
+    result = asyncio.run(measured.run(measured.Params(**params)))
+    click.echo(json.dumps(result) if as_json else measured.format_table(result))
 
 
 def _supervise(settings: Settings, *, simulated: bool) -> None:
@@ -324,6 +425,13 @@ def _parse_shard(text: str) -> tuple[int, int]:
     if not (number.isdecimal() and shards.isdecimal() and int(number) < int(shards)):
         raise click.BadParameter("write it as 0/2, the first of two shares, or 1/2", param_hint="--shard")
     return int(number), int(shards)
+
+
+def _parse_interval(name: str) -> int:
+    try:
+        return parse_interval(name)
+    except UnknownInterval as error:
+        raise click.BadParameter(str(error), param_hint="--interval") from None
 
 
 def _need_bus(settings: Settings) -> None:

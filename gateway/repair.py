@@ -1,7 +1,5 @@
 """Trades that a gateway misses, asked for from the feed worker that owns the symbol.
 
-    request.trades.<venue>.<native>   {"first": id, "last": id}   ->   one v2 TRADE frame
-
 The rules of this file:
 - A hole in a lane is asked for again and again until it is filled. Newer trades wait for that for at most
   `HOLD_BACK_S`, or until there are more than `HOLD_BACK_TRADES` of them; then clients are told that it is
@@ -9,7 +7,6 @@ The rules of this file:
 - Where batches were lost and the next trade has not shown it yet, what came after the last id is asked for.
 - A restarted worker has forgotten the holes that it was filling: they are asked for like any other.
 - Every such hole is an entry of the ledger once it is filled, told open, or lost.
-- At most `REQUESTS` are under way at the same time; the others wait for their turn.
 """
 
 import asyncio
@@ -18,17 +15,14 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
-import msgspec
 import structlog
 
+from gateway.trade_fetcher import TradeFetcher
 from gateway.ws.fanout import Fanout, now_us
 from gateway.ws.lane import TradeLane
-from processors.bus import Bus, BusError, NoAnswer
+from processors.bus import BusError
 from processors.tape import TRADES_A_REQUEST, Range, cut
-from protocol import subjects
-from protocol.errors import ProtocolError
-from protocol.events import Gap, GapCause, GapState, Kind, Trade
-from protocol.frames import decode_v2
+from protocol.events import Gap, GapCause, GapState, Trade
 from protocol.ledger import LedgerEntry
 from protocol.symbols import SymbolTable
 
@@ -38,62 +32,9 @@ GIVE_UP_S: Final = 60.0
 """A venue that refuses a worker for a while takes it back within that."""
 FILL_TIMEOUT_S: Final = 2.0
 RETRY_S: Final = 0.25
-REQUESTS: Final = 16
-REQUEST_TIMEOUT_S: Final = 9.0
-"""A worker may have to fetch them from the venue, and takes up to 8 s for that."""
-PATIENCE_S: Final = 8.0
-"""How long a client's replay waits for a worker that does not answer: one that was killed is back by then."""
-SECOND_LOOKS_S: Final = (0.5, 1.5, 4.0)
-"""When a client's replay asks again for what an answer lacked: the worker may just be fetching it."""
 
+__all__ = ["Repair", "TradeFetcher"]
 log = structlog.get_logger()
-
-
-class TradeFetcher:
-    """Asks feed workers for trades by id."""
-
-    def __init__(self, bus: Bus, symbols: SymbolTable) -> None:
-        self.asked = 0
-        self._bus = bus
-        self._symbols = symbols
-        self._turns = asyncio.Semaphore(REQUESTS)
-
-    async def fetch(
-        self, symbol_id: int, first_id: int, last_id: int, timeout_s: float = REQUEST_TIMEOUT_S
-    ) -> list[Trade]:
-        """Return what the worker has of a range, in id order. Raises NoAnswer."""
-        instrument = self._symbols.by_id(symbol_id)
-        if instrument is None:
-            raise NoAnswer(f"symbol id {symbol_id} is not known yet")
-        subject = subjects.request_trades(instrument.venue, instrument.native)
-        question = msgspec.json.encode({"first": first_id, "last": last_id})
-        async with self._turns:
-            self.asked += 1
-            payload = await self._bus.request(subject, question, timeout_s)
-        try:
-            frame = decode_v2(payload)
-        except ProtocolError as error:
-            raise NoAnswer(f"{subject}: {error}") from error
-        rows: list[Trade] = frame.rows() if frame.kind is Kind.TRADE else []
-        by_id = {row.id: row for row in rows if row.symbol_id == symbol_id}
-        return [by_id[one] for one in sorted(by_id) if first_id <= one <= last_id]
-
-    async def insist(self, symbol_id: int, first_id: int, last_id: int, look_twice: bool) -> list[Trade]:
-        """Return what the worker has of a range; ask again for a while where it does not answer and, if that
-        is wanted, where it lacks some."""
-        give_up_s = time.monotonic() + PATIENCE_S
-        best: list[Trade] = []
-        looks = iter(SECOND_LOOKS_S if look_twice else ())
-        while True:
-            try:
-                best = max(await self.fetch(symbol_id, first_id, last_id), best, key=len)
-                wait_s = next(looks, None) if len(best) < last_id - first_id + 1 else None
-            except BusError as error:
-                log.info("repair.no_answer", symbol_id=symbol_id, error=str(error))
-                wait_s = RETRY_S if time.monotonic() < give_up_s else None
-            if wait_s is None:
-                return best
-            await asyncio.sleep(wait_s)
 
 
 class Repair:

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Final
+from uuid import uuid4
 
 import structlog
 import uvicorn
@@ -19,13 +20,18 @@ from gateway.api.app import build_app
 from gateway.api.ledger import Ledger
 from gateway.api.services import endpoints
 from gateway.config.load import Settings
+from gateway.demand import DemandPublisher
 from gateway.feed_watch import FeedWatch
+from gateway.history.windows import History
 from gateway.ledger import LedgerWriter, open_ledger
+from gateway.recorded import RecordedReader
 from gateway.registry import Registry
 from gateway.repair import Repair, TradeFetcher
 from gateway.roles.bus import bus_address, bus_name, bus_needed
 from gateway.wire import WireReader
+from gateway.ws.candle_delivery import CandleReplays
 from gateway.ws.delivery import Replays
+from gateway.ws.door import protocol_class
 from gateway.ws.endpoint import ClientLimits, Clients
 from gateway.ws.fanout import Fanout
 from processors.bus import Bus, connect
@@ -46,28 +52,56 @@ async def run(settings: Settings, stop: asyncio.Event, *, reuse_port: bool = Fal
     ):
         allow_open_files(settings.clients.max_connections)
         async with connect(bus_address(settings), bus_name(settings, "gateway"), stop) as bus:
-            await serve(bus, listener, client_limits(settings), stop)
+            enigma_enabled = settings.features.enigma_enabled
+            await serve(bus, listener, client_limits(settings), stop, enigma_enabled=enigma_enabled)
     log.info("gateway.stopped")
 
 
-async def serve(bus: Bus, listener: socket.socket, limits: ClientLimits, stop: asyncio.Event) -> None:
+async def serve(
+    bus: Bus,
+    listener: socket.socket,
+    limits: ClientLimits,
+    stop: asyncio.Event,
+    *,
+    enigma_enabled: bool = True,
+) -> None:
     """Serve on an open port and an open bus."""
     registry = Registry(bus)
     await registry.open()
-    fanout = Fanout(registry.table)
+    fanout = Fanout()
     await open_ledger(bus)
     writer = LedgerWriter(bus)
     fetcher = TradeFetcher(bus, registry.table)
     repair = Repair(fetcher, fanout, registry.table, writer.note)
     replays = Replays(fanout, fetcher.insist)
-    clients = Clients(replays, registry.table, limits)
+    recorded = RecordedReader(bus, fanout)
+    candle_replays = CandleReplays(fanout, recorded.changed_after)
+    clients = Clients(replays, candle_replays, registry.table, limits)
+    history = History(bus, registry.table)
+    demand = DemandPublisher(
+        bus,
+        f"gateway-{uuid4().hex}",
+        registry.table,
+        lambda: (*clients.watched(), history.wanted()),
+    )
+    clients.on_watched = history.on_wanted = demand.on_watched
     reader = WireReader(bus, registry, fanout, repair, clients.on_listed)
     ledger = Ledger(bus)
     watch = FeedWatch(bus, lambda: reader.sources)
     server = _Server(
         uvicorn.Config(
-            build_app(clients, reader, repair, watch, ledger.table, bus, version("tickgate")),
-            ws=clients.protocol_class(),
+            build_app(
+                clients,
+                reader,
+                repair,
+                watch,
+                ledger.table,
+                history,
+                bus,
+                version("tickgate"),
+                enigma_enabled=enigma_enabled,
+            ),
+            ws=protocol_class(clients),
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -78,10 +112,24 @@ async def serve(bus: Bus, listener: socket.socket, limits: ClientLimits, stop: a
         "tickgate-gateway", version("tickgate"), "newest prices and symbols", endpoints(clients), {}
     )
     async with asyncio.TaskGroup() as tasks:
-        running = (reader.run, repair.run, replays.run, writer.run, ledger.run, watch.run, clients.sweep)
+        running = (
+            reader.run,
+            repair.run,
+            replays.run,
+            recorded.run,
+            candle_replays.run,
+            writer.run,
+            ledger.run,
+            watch.run,
+            demand.run,
+            clients.sweep,
+        )
         background = [tasks.create_task(run()) for run in running]
         await reader.start()
+        await recorded.start()
         await ledger.start()
+        await history.start()
+        await demand.start()
         serving = tasks.create_task(server.serve([listener]))
         log.info("gateway.listening", port=listener.getsockname()[1], symbols=len(registry.table))
         await stop.wait()
@@ -89,6 +137,7 @@ async def serve(bus: Bus, listener: socket.socket, limits: ClientLimits, stop: a
         await serving
         for task in background:
             task.cancel()
+    await demand.leave()
     await writer.drain()
 
 
@@ -96,7 +145,8 @@ async def serve(bus: Bus, listener: socket.socket, limits: ClientLimits, stop: a
 def listen(host: str, port: int, *, reuse_port: bool) -> Iterator[socket.socket]:
     """Open the port before anything else, so that a taken one is known at once."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
+    # TCP by name: without it asyncio does not know that it is, and leaves Nagle's delay on connections.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

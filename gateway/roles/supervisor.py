@@ -29,6 +29,7 @@ from gateway.processes.child import child_process, describe_exit
 from gateway.processes.keeper import ChildFailed, Role, keep_running
 from gateway.processes.lifetime import Failure
 from gateway.processes.ports import find_free_port, reachable_host, reserved_port
+from gateway.roles.folder import is_recorder, told_bus
 
 MAX_WORKERS: Final = 4
 SLOW_START_S: Final = 30.0
@@ -79,12 +80,13 @@ async def run(
             settings = changed(settings, {"messaging.nats.url": f"nats://127.0.0.1:{find_free_port()}"})
         roles = plan_roles(settings, environ, simulated=simulated, owns_bus=owns_bus)
         say(f"tickgate starts: {', '.join(role.name for role in roles)} …")
-        async with asyncio.TaskGroup() as tasks:
-            base = f"{reachable_host(server.host)}:{port}"
-            welcome = format_welcome(settings, base, program, simulated=simulated)
-            announcing = tasks.create_task(_announce(base, welcome, say))
-            await keep_running(roles, stop)
-            announcing.cancel()
+        with told_bus(settings.data.folder, settings.messaging.nats.url):
+            async with asyncio.TaskGroup() as tasks:
+                base = f"{reachable_host(server.host)}:{port}"
+                welcome = format_welcome(settings, base, program, simulated=simulated)
+                announcing = tasks.create_task(_announce(base, welcome, say))
+                await keep_running(roles, stop)
+                announcing.cancel()
         say("tickgate has stopped.")
 
 
@@ -120,7 +122,8 @@ def plan_roles(
         sim = ours("sim", Tier.EXCHANGE, "sim", "--data", str(settings.data.folder))
         url = f"{settings.exchange.rest_endpoint}/api/v3/ping"
         roles.append(Role(sim.name, sim.tier, lambda: _open_when_answering(sim, url)))
-    roles.append(ours("recorder", Tier.RECORDER, "recorder"))
+    recorder, folder = ours("recorder", Tier.RECORDER, "recorder"), settings.data.folder
+    roles.append(Role(recorder.name, recorder.tier, lambda: _open_with_store(recorder, folder)))
     workers = feed_workers(settings, len(os.sched_getaffinity(0)))
     shards = [f"{shard}/{workers}" for shard in range(workers)]
     gateways = settings.server.gateways
@@ -183,6 +186,17 @@ async def _open_nats(settings: Settings, environ: Mapping[str, str]) -> AsyncIte
 async def _open_when_answering(role: Role, url: str) -> AsyncIterator[Process]:
     async with role.open() as process, httpx.AsyncClient() as http:
         while not await _is_ok(http, url):
+            if process.returncode is not None:
+                raise ChildFailed(role.name, describe_exit(process.returncode))
+            await asyncio.sleep(_POLL_S)
+        yield process
+
+
+@contextlib.asynccontextmanager
+async def _open_with_store(role: Role, folder: Path) -> AsyncIterator[Process]:
+    """Open the recorder, and wait until it has its store: a damaged one is told before anything else runs."""
+    async with role.open() as process:
+        while not is_recorder(folder, process.pid):
             if process.returncode is not None:
                 raise ChildFailed(role.name, describe_exit(process.returncode))
             await asyncio.sleep(_POLL_S)
