@@ -3,23 +3,26 @@
 For as long as asked, faults come every few seconds, drawn from a seed: connections cut, muted,
 slow, messages lost, doubled, reordered, broken, REST refusing, and a feed worker, nats-server or a
 gateway killed. Clients hold the trade lane of all symbols. Afterwards each client's trades are
-compared, id by id, with what the exchange itself says it traded.
+compared, id by id, with what the exchange itself says it traded, what it was told is lost with the
+ledger, and the bars that the gateway serves with the exchange's. Memory is watched all the while.
 """
 
 import asyncio
 import random
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import httpx
 
 from bench.demo import Demo, run_demo, until
 from bench.machine import describe_machine, resident_kb
+from bench.truth import Trades, compare_bars, newest_ids, traded
 from clients.stream import Stream
 from clients.updates import StreamGap, StreamTrade
 from protocol.events import GapState
@@ -36,12 +39,15 @@ FAULTS: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "rate_limit", "seconds": 3, "retry_after": 1},
     {"kind": "shutdown"},
 )
-VICTIMS: Final = ("feed", "nats-server", "gateway")
+VICTIMS: Final = ("feed", "nats-server", "gateway", "recorder")
 QUIET_S: Final = 90.0
 """How long everything may take to be whole again after the last fault."""
-PAGE: Final = 1_000
-
-Held: TypeAlias = dict[str, dict[int, tuple[float, float]]]
+ROLES: Final = ("feed", "gateway", "recorder")
+LOOK_EVERY_S: Final = 2.0
+LONG_S: Final = 120.0
+"""In a shorter run memory is still filling."""
+FLAT: Final = 1.25
+"""In the last third of a run a role holds at most so many times what it held in the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +61,35 @@ class Params:
     every_s: float = 4.0
     """A fault comes about this often."""
     seed: int = 1
+    redundancy: int = 1
+    """Connections that carry each stream."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What the processes of each role held together, look by look."""
+
+    looks: list[dict[str, int]] = field(default_factory=list)
+
+    async def watch(self, demo: Demo) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            self.looks.append(
+                {role: sum(resident_kb(one.pid) for one in demo.children(role)) for role in ROLES}
+            )
+
+    def peaks_kb(self) -> dict[str, list[int]]:
+        """Return for each role the most that it held in each third of the time."""
+        third = max(len(self.looks) // 3, 1)
+        parts = [self.looks[:third], self.looks[third : 2 * third], self.looks[2 * third :]]
+        return {role: [max((look[role] for look in part), default=0) for part in parts] for role in ROLES}
 
 
 @dataclass(slots=True)
 class Holder:
     """What one client of the trade lane has."""
 
-    trades: Held = field(default_factory=dict)
+    trades: Trades = field(default_factory=dict)
     doubled: int = 0
     recovered: int = 0
     lost: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
@@ -86,20 +114,28 @@ async def run(params: Params) -> dict[str, Any]:
     """Hurt it for a while, let it heal, and return `{"name", "params", "machine", "results"}`."""
     arguments = ["--symbols", str(params.symbols), "--rate", str(params.rate)]
     arguments += ["--workers", str(params.workers)]
+    settings = {"EXCHANGE_REDUNDANCY": str(params.redundancy)}
     with tempfile.TemporaryDirectory(prefix="tickgate-chaos-") as data:
-        async with run_demo(Path(data), *arguments) as demo, asyncio.TaskGroup() as tasks:
+        async with (
+            run_demo(Path(data), *arguments, settings=settings) as demo,
+            asyncio.TaskGroup() as tasks,
+        ):
             symbols = [one["symbol"] for one in await demo.get("/api/v1/symbols")]
             holders = [Holder() for _ in range(params.clients)]
             following = [
                 tasks.create_task(holder.follow(Stream(demo.ws, symbols, kinds=("trade",))))
                 for holder in holders
             ]
+            memory = Memory()
+            watching = tasks.create_task(memory.watch(demo))
             done = await _hurt(demo, params)
-            newest = await _newest_ids(demo, symbols)
+            watching.cancel()
+            done_ms = time.time_ns() // 1_000_000
+            newest = await newest_ids(demo, symbols)
             await _heal(holders, newest)
-            truth = await _traded(demo, holders, newest)
+            truth = await traded(demo, [holder.trades for holder in holders], newest)
+            bars = await compare_bars(demo, symbols, done_ms, QUIET_S)
             ledger = await demo.get("/api/v1/gaps?state=lost&limit=1000")
-            memory = {role: _memory(demo, role) for role in ("feed", "gateway")}
             for task in following:
                 task.cancel()
     return {
@@ -107,7 +143,8 @@ async def run(params: Params) -> dict[str, Any]:
         "params": asdict(params),
         "machine": describe_machine(),
         "results": _compare(holders, truth, newest)
-        | {"ledger_lost": len(_symbols_lost(ledger)), "faults": done, "resident_kb": memory},
+        | bars
+        | {"ledger_lost": len(_symbols_lost(ledger)), "faults": done, "peaks_kb": memory.peaks_kb()},
     }
 
 
@@ -145,12 +182,6 @@ def _schedule(draw: random.Random, params: Params) -> Iterator[dict[str, Any] | 
 # Healing
 
 
-async def _newest_ids(demo: Demo, symbols: list[str]) -> dict[str, int]:
-    """Ask the exchange for the newest trade of every symbol."""
-    async with httpx.AsyncClient(base_url=demo.sim) as sim:
-        return {symbol: (await _page(sim, {"symbol": symbol, "limit": 1}))[-1]["a"] for symbol in symbols}
-
-
 async def _heal(holders: list[Holder], newest: dict[str, int]) -> None:
     """Wait until no client misses a trade that it was not told is lost, or the patience is over."""
 
@@ -180,30 +211,7 @@ def _missing(holder: Holder, newest: dict[str, int]) -> dict[str, list[int]]:
 # Comparing
 
 
-async def _traded(demo: Demo, holders: list[Holder], newest: dict[str, int]) -> Held:
-    """Ask the exchange for everything it traded from the first id that any client holds."""
-    truth: Held = {}
-    async with httpx.AsyncClient(base_url=demo.sim, timeout=30) as sim:
-        for symbol, last in newest.items():
-            firsts = [min(holder.trades[symbol]) for holder in holders if holder.trades.get(symbol)]
-            truth[symbol] = {}
-            place = min(firsts, default=last + 1)
-            while place <= last:
-                page = await _page(sim, {"symbol": symbol, "fromId": place, "limit": PAGE})
-                truth[symbol] |= {one["a"]: (float(one["p"]), float(one["q"])) for one in page}
-                place = page[-1]["a"] + 1
-    return truth
-
-
-async def _page(sim: httpx.AsyncClient, query: dict[str, Any]) -> list[dict[str, Any]]:
-    while True:
-        answer = await sim.get("/api/v3/aggTrades", params=query)
-        if answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
-            return list(answer.raise_for_status().json())
-        await asyncio.sleep(float(answer.headers["Retry-After"]))
-
-
-def _compare(holders: list[Holder], truth: Held, newest: dict[str, int]) -> dict[str, Any]:
+def _compare(holders: list[Holder], truth: Trades, newest: dict[str, int]) -> dict[str, Any]:
     missing = [sum(map(len, _missing(holder, newest).values())) for holder in holders]
     return {
         "trades_held": sum(len(held) for holder in holders for held in holder.trades.values()),
@@ -228,10 +236,6 @@ def _symbols_lost(ledger: list[dict[str, Any]]) -> set[str]:
     return {entry["native"] for entry in ledger if entry["stream"] == "aggTrade" and entry["missing"]}
 
 
-def _memory(demo: Demo, role: str) -> int:
-    return sum(resident_kb(process.pid) for process in demo.children(role))
-
-
 # For people
 
 
@@ -240,7 +244,7 @@ def format_report(result: dict[str, Any]) -> str:
     params, results = result["params"], result["results"]
     lines = [
         f"chaos: {params['seconds']:g} s, {params['symbols']} symbols x {params['rate']:g} trades/s,"
-        f" {params['clients']} clients",
+        f" {params['clients']} clients, redundancy {params['redundancy']}",
         "faults: " + ", ".join(f"{count} {kind}" for kind, count in sorted(results["faults"].items())),
         "",
         *[
@@ -254,7 +258,15 @@ def format_report(result: dict[str, Any]) -> str:
                 "recovered",
                 "told_lost",
                 "ledger_lost",
+                "bars",
+                "bars_different",
             )
+        ],
+        "",
+        "memory, the most in each third of the time:",
+        *[
+            f"{role:<18}" + "".join(f"{peak / 1024:>9.0f} MB" for peak in peaks)
+            for role, peaks in results["peaks_kb"].items()
         ],
     ]
     return "\n".join(lines)
@@ -262,7 +274,15 @@ def format_report(result: dict[str, Any]) -> str:
 
 def is_whole(result: dict[str, Any]) -> bool:
     """Say whether every client had every trade once, as the exchange traded it, or both it and the ledger
-    were told that some are lost."""
+    were told that some are lost; and whether memory stayed as it was."""
     results = result["results"]
     is_on_record = bool(results["told_lost"]) == bool(results["ledger_lost"])
-    return is_on_record and not (results["missing"] or results["doubled"] or results["different"])
+    wrong = ("missing", "doubled", "different", "bars_different")
+    is_complete = not any(results[name] for name in wrong)
+    return is_on_record and is_complete and is_flat(result)
+
+
+def is_flat(result: dict[str, Any]) -> bool:
+    """Say whether memory had stopped to grow by the second third of a run that is long enough to tell."""
+    peaks = result["results"]["peaks_kb"].values()
+    return result["params"]["seconds"] < LONG_S or all(last <= FLAT * then for _, then, last in peaks)

@@ -5,14 +5,14 @@ The rules of this file:
   its changes too, so a slow reader gets the newest prices, in the order in which symbols first
   changed, and the backlog is never longer than the watchlist.
 - Events are kept in order, up to `MAX_EVENTS`. Full: the oldest event goes, and is counted.
-- Trades and gaps are all kept, in order. Full, at `MAX_TRADES`: the stream reads nothing more from its
-  socket, prices neither, until some are read here.
+- Trades and gaps are all kept, in order. So is every bar, in its newest state. Full, at `MAX_TRADES` of them
+  together: the stream reads nothing more from its socket, prices neither, until some are read here.
 """
 
 from collections import OrderedDict, deque
 from typing import Final
 
-from clients.updates import Event, Item, Newest, StreamGap, StreamTrade
+from clients.updates import Event, Item, Newest, StreamCandle, StreamGap, StreamTrade
 
 MAX_EVENTS: Final = 256
 MAX_TRADES: Final = 10_000
@@ -26,8 +26,8 @@ class Backlog:
         self._events: deque[int] = deque()
         self._event_key = 0
         self._trade_key = 0
-        self.trades = 0
-        """How many trades and gaps wait."""
+        self.kept = 0
+        """How many trades, gaps and bars wait."""
         self.conflated = 0
         """Updates that a newer one replaced before they were read."""
         self.dropped_events = 0
@@ -45,12 +45,20 @@ class Backlog:
 
     @property
     def is_full(self) -> bool:
-        return self.trades >= MAX_TRADES
+        return self.kept >= MAX_TRADES
 
     def put_trade(self, item: StreamTrade | StreamGap) -> None:
         self._trade_key += 1
         self._items[StreamTrade, self._trade_key] = item
-        self.trades += 1
+        self.kept += 1
+
+    def put_candle(self, candle: StreamCandle) -> None:
+        key = (StreamCandle, candle.entry.id, candle.interval, candle.open_ms)
+        if key in self._items:
+            self.conflated += 1
+        else:
+            self.kept += 1
+        self._items[key] = candle
 
     def put_event(self, event: Event) -> None:
         if len(self._events) == MAX_EVENTS:
@@ -65,6 +73,6 @@ class Backlog:
         key, item = self._items.popitem(last=False)
         if isinstance(key, int):
             self._events.popleft()  # the oldest item that is an event is the oldest event
-        elif isinstance(item, StreamTrade | StreamGap):
-            self.trades -= 1
+        elif isinstance(item, StreamTrade | StreamGap | StreamCandle):
+            self.kept -= 1
         return item

@@ -4,11 +4,24 @@ Times named `*_us` are microseconds since 1970. A gateway states times in v2 onl
 v1 does not carry are None.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from protocol.control import AutoSubscribe, AutoUnsubscribe, MarketWatchSubscribe, SymbolEntry
-from protocol.events import Gap, Price, PriceFlag, PriceUpdate, Quote, Trade, TradeFlag, changes_of
+from protocol.events import (
+    Candle,
+    CandleFlag,
+    Enigma,
+    Gap,
+    Price,
+    PriceFlag,
+    PriceUpdate,
+    Quote,
+    Trade,
+    TradeFlag,
+    changes_of,
+)
+from protocol.intervals import format_interval
 
 
 class StreamPrice(NamedTuple):
@@ -108,9 +121,65 @@ class StreamGap:
     entry: SymbolEntry
 
 
-Newest: TypeAlias = StreamPrice | StreamQuote
+class StreamEnigma(NamedTuple):
+    """Where the price of one symbol stands between its all-time low and high. Shared fields are those of
+    StreamPrice."""
+
+    symbol: str
+    level: float
+    """0 at the low, 100 at the high."""
+    low: float
+    high: float
+    exchange_us: int
+    delay_us: int
+    received_us: int
+    changes: int
+    from_receipt: bool
+    entry: SymbolEntry
+
+    @property
+    def simulated(self) -> bool:
+        return self.entry.simulated
+
+    @property
+    def age_us(self) -> int:
+        return self.received_us - self.exchange_us
+
+
+class StreamCandle(NamedTuple):
+    """The newest state of one bar. It stands for all before it: a bar is told from others by symbol, interval
+    and opening."""
+
+    symbol: str
+    interval: str
+    open_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    trades: int
+    taker_buy: float
+    """The part of `volume` that takers bought."""
+    final: bool
+    revision: int
+    """How often it was corrected after it had been final."""
+    source: str
+    """"live" (from single trades), "rest" (the venue's own bar) or "rebuilt" (corrected from trades that came
+    late)."""
+    version_us: int
+    """What the frame stated: after the last one of a connection, what to resume from."""
+    received_us: int
+    entry: SymbolEntry
+
+    @property
+    def simulated(self) -> bool:
+        return self.entry.simulated
+
+
+Newest: TypeAlias = StreamPrice | StreamQuote | StreamEnigma
 """Of these the newest value counts."""
-Update: TypeAlias = Newest | StreamTrade
+Update: TypeAlias = Newest | StreamTrade | StreamCandle
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +208,7 @@ class Refused:
     code: str
     message: str
     symbols: list[str]
+    intervals: list[str] = field(default_factory=list)
 
 
 Event: TypeAlias = Connected | Disconnected | Refused | AutoSubscribe | AutoUnsubscribe | MarketWatchSubscribe
@@ -149,7 +219,7 @@ def from_v1(row: PriceUpdate, entry: SymbolEntry, received_us: int) -> StreamPri
     return StreamPrice(entry.symbol, row.price, row.volume, None, None, received_us, 1, False, entry)
 
 
-def from_v2(row: Price | Quote, entry: SymbolEntry, time_us: int, received_us: int) -> Newest:
+def from_v2(row: Price | Quote | Enigma, entry: SymbolEntry, time_us: int, received_us: int) -> Newest:
     """Join a v2 record with what its frame and the dictionary say."""
     shared = (
         time_us - row.delay_us,
@@ -161,6 +231,8 @@ def from_v2(row: Price | Quote, entry: SymbolEntry, time_us: int, received_us: i
     )
     if isinstance(row, Price):
         return StreamPrice(entry.symbol, row.price, row.volume, *shared)
+    if isinstance(row, Enigma):
+        return StreamEnigma(entry.symbol, row.level, row.low, row.high, *shared)
     return StreamQuote(entry.symbol, row.bid, row.bid_size, row.ask, row.ask_size, *shared)
 
 
@@ -183,3 +255,28 @@ def from_trade(row: Trade, entry: SymbolEntry, time_us: int, received_us: int) -
 def from_gap(row: Gap, entry: SymbolEntry, *, explained: bool = True) -> StreamGap:
     numbers = (row.state, row.cause, row.first_id, row.last_id, row.first_us, row.last_us)
     return StreamGap(entry.symbol, *numbers, explained, entry)
+
+
+def from_candle(row: Candle, entry: SymbolEntry, version_us: int, received_us: int) -> StreamCandle:
+    if row.flags & CandleFlag.REBUILT:
+        source = "rebuilt"
+    else:
+        source = "rest" if row.flags & CandleFlag.REST else "live"
+    return StreamCandle(
+        entry.symbol,
+        format_interval(row.interval),
+        row.open_ms,
+        row.open,
+        row.high,
+        row.low,
+        row.close,
+        row.volume,
+        row.trades,
+        row.taker_buy,
+        bool(row.flags & CandleFlag.FINAL),
+        row.revision,
+        source,
+        version_us,
+        received_us,
+        entry,
+    )

@@ -23,8 +23,9 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from clients.board import Board
+from clients.connections import Patience
 from clients.errors import StreamError
-from clients.stream import Patience, Stream
+from clients.stream import Stream
 from clients.updates import Connected, Disconnected, Item, Refused, StreamPrice, StreamQuote
 from protocol.control import KINDS
 

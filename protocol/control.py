@@ -20,8 +20,15 @@ KINDS: Final = ("price", "quote")
 """The kinds of which the newest value counts; a v1 client gets prices."""
 TRADE: Final = "trade"
 """The kind of which every record counts, in v2: the lossless lane."""
+CANDLE: Final = "candle"
+"""The bars of some intervals, in v2: every final one and every correction counts."""
+ENIGMA: Final = "enigma"
+"""The Enigma level, in v2: the newest counts."""
+KINDS_OF_VERSION: Final = {1: KINDS[:1], 2: (*KINDS, TRADE, CANDLE, ENIGMA)}
+DEFAULT_INTERVAL: Final = "1m"
 
 TradeId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+VersionUs = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class _Message(msgspec.Struct, frozen=True, tag_field="type"):
@@ -35,6 +42,10 @@ class Subscribe(_Message, frozen=True, tag="subscribe", omit_defaults=True):
     kinds: list[str] = msgspec.field(default_factory=lambda: ["price"])
     since: dict[str, TradeId] = {}
     """With `trade`: the last id that the client has of a symbol. It gets everything after it."""
+    intervals: list[str] = []
+    """With `candle`: which ones; none named: `1m`."""
+    since_us: VersionUs | None = None
+    """With `candle`: the version up to which the client has these. It gets every change after it."""
 
 
 class Unsubscribe(_Message, frozen=True, tag="unsubscribe"):
@@ -76,6 +87,8 @@ class Error(_Message, frozen=True, tag="error"):
     code: str
     message: str
     symbols: list[str] = []
+    intervals: list[str] = []
+    """Where it is about candles: of which intervals."""
 
 
 class WatchChange(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@
     request.price.<venue>.<native>             request/reply
     request.trades.<venue>.<native>            trades by id, from the worker that owns the symbol
     request.bars  request.enigma               history, from the recorder
+    request.backfill  request.export  request.import  request.recorder   what it is told to do, how it is
     control.symbols                            who wants which symbols, for feed workers
     request.symbols  request.snapshot.<venue>.<shard>  request.feed.<venue>.<shard>
 
@@ -37,6 +38,10 @@ ALL_RECORDED: Final = "recorded.*"
 CONTROL_SYMBOLS: Final = "control.symbols"
 REQUEST_BARS: Final = "request.bars"
 REQUEST_ENIGMA: Final = "request.enigma"
+REQUEST_BACKFILL: Final = "request.backfill"
+REQUEST_EXPORT: Final = "request.export"
+REQUEST_IMPORT: Final = "request.import"
+REQUEST_RECORDER: Final = "request.recorder"
 CONNECTIONS: Final = "_connections"
 """Stands for `<native>` where an entry of the ledger is about a connection and not one symbol."""
 REQUEST_SYMBOLS: Final = "request.symbols"
@@ -119,6 +124,14 @@ def parse_wire(subject: str) -> tuple[str, int]:
     if len(parts) != 3 or parts[0] != "wire" or not _SHARD.fullmatch(parts[2]):
         raise BadSubject(subject)
     return _text(parts[1], subject), int(parts[2])
+
+
+def parse_bars(subject: str) -> tuple[str, str, str]:
+    """Return venue, native symbol and interval of a `bars.` subject. Raises BadSubject."""
+    parts = subject.split(".")
+    if len(parts) != 4 or parts[0] != "bars":
+        raise BadSubject(subject)
+    return _text(parts[1], subject), _text(parts[2], subject), _text(parts[3], subject)
 
 
 def parse_request_price(subject: str) -> tuple[str, str]:

@@ -18,17 +18,33 @@ MAY_IMPORT = {
 """Package -> what of ours it may import, beside itself."""
 ONLY_IN = {
     "nats": {"processors/bus.py"},
+    "redis": {"gateway/cache.py"},
+    "duckdb": {"gateway/store", "bench/store.py"},
+    "influxdb_client": {"gateway/store/influx.py", "gateway/store/influx_text.py"},
     "picows": {"gateway/feeds/connections/socket.py"},
     "yaml": {"gateway/config/load.py"},
     "click": {"gateway/cli.py", "gateway/config/flags.py"},
-    "numpy": {"protocol", "indicators", "processors", "gateway/sim", "gateway/ws", "clients", "bench"},
-    "httpx": {"gateway/feeds", "gateway/roles/supervisor.py", "bench"},
+    "numpy": {
+        "protocol",
+        "indicators",
+        "processors",
+        "gateway/api",
+        "gateway/history",
+        "gateway/recorder",
+        "gateway/sim",
+        "gateway/store",
+        "gateway/ws",
+        "clients",
+        "bench",
+    },
+    "httpx": {"gateway/feeds", "gateway/roles/supervisor.py", "gateway/store/influx.py", "bench"},
     "gateway.sim": {"gateway/sim", "gateway/roles/simulator.py"},
     "gateway.cli": set(),
     "gateway.roles": {"gateway/roles", "gateway/cli.py"},
     "gateway.api": {"gateway/api", "gateway/roles"},
     "gateway.feeds": {
         "gateway/feeds",
+        "gateway/recorder",
         "gateway/roles",
         "gateway/doctor.py",
         "gateway/processes/keeper.py",
@@ -41,6 +57,7 @@ ONLY_IN = {
 INSIDE = {
     "gateway/exchanges": {"gateway.exchanges"},
     "gateway/feeds": {"gateway.exchanges", "gateway.feeds"},
+    "gateway/store": {"gateway.store", "gateway.config"},
 }
 """Folder -> what of the gateway it may import."""
 NEVER_AWAITS = (
@@ -48,6 +65,7 @@ NEVER_AWAITS = (
     "indicators",
     "gateway/exchanges",
     "gateway/feeds/gaps.py",
+    "gateway/feeds/dynamic_symbols.py",
     "gateway/feeds/trades/lane.py",
 )
 ENVIRONMENT = {"gateway/config/flags.py", "bench/demo.py"}

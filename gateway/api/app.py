@@ -1,6 +1,6 @@
 """The HTTP side of a gateway: every route, and the page at `/`.
 
-The WebSocket endpoint is not here: uvicorn hands its upgrades to `gateway/ws/endpoint.py`.
+The WebSocket endpoints are not here: uvicorn hands their upgrades to `gateway/ws/endpoint.py`.
 """
 
 from pathlib import Path
@@ -14,16 +14,27 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 import clients.web
-from gateway.api import gaps, health, market
+from gateway.api import bars, enigma, gaps, health, market, openapi
+from gateway.api.answers import Bodies
 from gateway.api.ledger import LedgerTable
-from gateway.api.market import json_response
+from gateway.api.refusals import refusal_of, refuse
+from gateway.api.udf import mount as udf
 from gateway.feed_watch import FeedWatch
+from gateway.history.windows import History
 from gateway.repair import Repair
 from gateway.wire import WireReader
 from gateway.ws.endpoint import Clients
 from processors.bus import Bus
 
 PAGE: Final = Path(clients.web.__path__[0])
+OPERATIONS: Final = (
+    *market.OPERATIONS,
+    *bars.OPERATIONS,
+    *enigma.OPERATIONS,
+    *gaps.OPERATIONS,
+    *udf.OPERATIONS,
+    *health.OPERATIONS,
+)
 
 
 def build_app(
@@ -32,14 +43,22 @@ def build_app(
     repair: Repair,
     watch: FeedWatch,
     ledger: LedgerTable,
+    history: History,
     bus: Bus,
     version: str,
+    *,
+    enigma_enabled: bool,
 ) -> Starlette:
     """Build the application on one gateway's state."""
+    symbols, fanout, bodies = clients.symbols, clients.fanout, Bodies()
     routes: list[BaseRoute] = [
-        *market.routes(clients.symbols, clients.fanout),
-        *gaps.routes(ledger, clients.symbols),
+        *market.routes(symbols, fanout),
+        *bars.routes(symbols, history, bodies),
+        *enigma.routes(symbols, history, enabled=enigma_enabled),
+        *gaps.routes(ledger, symbols),
         *health.routes(clients, reader, repair, watch, bus, version),
+        *openapi.routes(OPERATIONS, version),
+        udf.mount(symbols, fanout, history, ledger, bodies, enigma=enigma_enabled),
         Route("/", _show_page),
         Mount("/static", StaticFiles(directory=PAGE)),
     ]
@@ -52,6 +71,4 @@ async def _show_page(_: Request) -> Response:
 
 async def _explain(_: Request, error: Exception) -> Response:
     """Answer every refusal in JSON that says what was wrong."""
-    assert isinstance(error, HTTPException)
-    body = {"error": "http_error", "message": error.detail}
-    return json_response(body, error.status_code)
+    return refuse(refusal_of(error))

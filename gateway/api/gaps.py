@@ -1,16 +1,5 @@
-"""`/api/v1/gaps`: every discontinuity that is on record, newest first.
+"""`/api/v1/gaps`: every discontinuity that is on record, newest first."""
 
-    symbol     a name as in /api/v1/symbols; `_connections` for what concerns no single symbol
-    venue      binance, binance-usdm …
-    state      open, filled, lost
-    cause      skipped, connection_lost, rotated, mute, worker_restarted, bus, overflow, out_of_reach
-    since_ms   noticed at or after this time
-    limit      at most so many, 1 to 1,000; 100 if it is left out
-
-A parameter that is none of these, or has a value that makes no sense, is refused with 400 and named.
-"""
-
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, TypeVar
@@ -19,8 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.api.answers import json_response
 from gateway.api.ledger import LedgerTable
-from gateway.api.market import json_response
+from gateway.api.operations import TEXT, WHOLE, Answer, Operation, Values, array, maybe, record
+from gateway.api.params import BadParameter, Choice, Param, Text, Whole
 from protocol.errors import UnknownSymbol
 from protocol.events import GapCause, GapState
 from protocol.ledger import LedgerEntry
@@ -30,27 +21,52 @@ from protocol.symbols import SymbolTable
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1_000
 MAX_MS: Final = 2**53
-Choice = TypeVar("Choice", bound=IntEnum)
+Words = TypeVar("Words", bound=IntEnum)
 
 
-class BadParameter(Exception):
-    """A query parameter that makes no sense."""
-
-    def __init__(self, name: str, reason: str) -> None:
-        self.name = name
-        super().__init__(f"{name} {reason}")
+def _words(values: type[Words]) -> dict[str, Words]:
+    return {one.name.lower(): one for one in values}
 
 
-@dataclass(slots=True)
+LIST: Final = Operation(
+    path="/api/v1/gaps",
+    name="gaps",
+    summary="Every discontinuity that is on record, newest first",
+    params=(
+        Param("symbol", Text(), f"as in /api/v1/symbols; `{CONNECTIONS}`: what concerns no single one"),
+        Param("venue", Text(), "`binance`, `binance-usdm` …"),
+        Param("state", Choice(_words(GapState)), "how it ended"),
+        Param("cause", Choice(_words(GapCause)), "why it happened"),
+        Param("since_ms", Whole(0, MAX_MS), "noticed at or after this time", default=0),
+        Param("limit", Whole(1, MAX_LIMIT), "at most so many", default=DEFAULT_LIMIT),
+    ),
+    answers={
+        200: Answer(
+            "Times in ms; `symbol` and `name` are null for what concerns no single symbol.",
+            array(
+                record(
+                    id=TEXT, symbol=maybe(TEXT), name=maybe(TEXT), venue=TEXT, native=TEXT, stream=TEXT,
+                    state=TEXT, cause=TEXT, missing=WHOLE, first_id=WHOLE, last_id=WHOLE, first_ms=WHOLE,
+                    last_ms=WHOLE, noticed_ms=WHOLE, closed_ms=maybe(WHOLE), detail=TEXT,
+                )
+            ),
+        )
+    },
+    refuses=(400,),
+)  # fmt: skip
+OPERATIONS: Final = (LIST,)
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """What is asked for; None: any."""
 
-    native: str | None = None
-    venue: str | None = None
-    state: GapState | None = None
-    cause: GapCause | None = None
-    since_us: int = 0
-    limit: int = DEFAULT_LIMIT
+    native: str | None
+    venue: str | None
+    state: GapState | None
+    cause: GapCause | None
+    since_us: int
+    limit: int
 
     def fits(self, entry: LedgerEntry) -> bool:
         return (
@@ -65,70 +81,27 @@ class Query:
 def routes(table: LedgerTable, symbols: SymbolTable) -> list[Route]:
     """Build the route on this gateway's copy of the ledger."""
 
-    async def list_gaps(request: Request) -> Response:
-        try:
-            query = parse_query(request.query_params.multi_items(), symbols)
-        except BadParameter as error:
-            body = {"error": "bad_parameter", "parameter": error.name, "message": str(error)}
-            return json_response(body, 400)
+    async def list_gaps(_: Request, given: Values) -> Response:
+        query = plan_query(given, symbols)
         found = [entry for entry in table.newest_first() if query.fits(entry)]
         return json_response([describe(entry, symbols) for entry in found[: query.limit]])
 
-    return [Route("/api/v1/gaps", list_gaps)]
+    return [LIST.route(list_gaps)]
 
 
-def parse_query(given: Sequence[tuple[str, str]], symbols: SymbolTable) -> Query:
-    """Read the parameters. Raises BadParameter for the first that is wrong."""
-    query = Query()
-    seen = set()
-    for name, text in given:
-        if name in seen:
-            raise BadParameter(name, "is given twice")
-        seen.add(name)
-        match name:
-            case "symbol":
-                _choose_symbol(query, text, symbols)
-            case "venue":
-                if query.venue not in (None, text):
-                    raise BadParameter(name, f"is not where the symbol is listed: that is {query.venue}")
-                query.venue = text
-            case "state":
-                query.state = _one_of(GapState, name, text)
-            case "cause":
-                query.cause = _one_of(GapCause, name, text)
-            case "since_ms":
-                query.since_us = _number(name, text, 0, MAX_MS) * 1000
-            case "limit":
-                query.limit = _number(name, text, 1, MAX_LIMIT)
-            case _:
-                raise BadParameter(name, "is not a parameter of this path")
-    return query
-
-
-def _choose_symbol(query: Query, text: str, symbols: SymbolTable) -> None:
-    if text == CONNECTIONS:
-        query.native = text
-        return
-    try:
-        instrument = symbols.find(text)
-    except UnknownSymbol:
-        raise BadParameter("symbol", f"is not carried here: {text!r}") from None
-    if query.venue not in (None, instrument.venue):
-        raise BadParameter("venue", f"is not where the symbol is listed: that is {instrument.venue}")
-    query.native, query.venue = instrument.native, instrument.venue
-
-
-def _one_of(choices: type[Choice], name: str, text: str) -> Choice:
-    for choice in choices:
-        if choice.name.lower() == text:
-            return choice
-    raise BadParameter(name, f"is one of {', '.join(one.name.lower() for one in choices)}, not {text!r}")
-
-
-def _number(name: str, text: str, lowest: int, highest: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 16 and lowest <= int(text) <= highest):
-        raise BadParameter(name, f"is a whole number from {lowest} to {highest}, not {text!r}")
-    return int(text)
+def plan_query(given: Values, symbols: SymbolTable) -> Query:
+    """Say what is asked for. Raises BadParameter for a symbol that is not, or not at that venue."""
+    native, venue = given["symbol"], given["venue"]
+    if native not in (None, CONNECTIONS):
+        try:
+            instrument = symbols.find(native)
+        except UnknownSymbol:
+            raise BadParameter("symbol", f"is not carried here: {native!r}") from None
+        if venue not in (None, instrument.venue):
+            raise BadParameter("venue", f"is not where the symbol is listed: that is {instrument.venue}")
+        native, venue = instrument.native, instrument.venue
+    since_us = given["since_ms"] * 1000
+    return Query(native, venue, given["state"], given["cause"], since_us, given["limit"])
 
 
 def describe(entry: LedgerEntry, symbols: SymbolTable) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.api.market import json_response
+from gateway.api.answers import json_response
+from gateway.api.operations import STATE, Answer, Operation, Values
+from gateway.api.params import Choice, Param
 from gateway.feed_watch import FeedWatch
 from gateway.repair import Repair
 from gateway.wire import WireReader
@@ -17,6 +19,39 @@ from processors.bus import Bus
 
 PRICES_FLOW_WITHIN_S: Final = 10.0
 """The quietest default symbol list has a price well within this on a living venue."""
+STATS: Final = Operation(
+    path="/stats",
+    name="stats",
+    summary="The counters of this process",
+    params=(Param("reset", Choice({"hops": "hops"}), "begin to measure the latencies anew"),),
+    answers={200: Answer("Since it started.", STATE)},
+    refuses=(400,),
+    tag="state",
+)
+OPERATIONS: Final = (
+    Operation(
+        path="/healthz",
+        name="health",
+        summary="How this gateway is, in a few words",
+        answers={200: Answer("It is alive.", STATE)},
+        tag="state",
+    ),
+    Operation(
+        path="/readyz",
+        name="ready",
+        summary="Whether prices flow",
+        answers={200: Answer("They do.", STATE), 503: Answer("They do not, or not yet.", STATE)},
+        tag="state",
+    ),
+    STATS,
+    Operation(
+        path="/version",
+        name="version",
+        summary="Which build this is",
+        answers={200: Answer("Name and version.", STATE)},
+        tag="state",
+    ),
+)
 
 
 def routes(
@@ -50,9 +85,9 @@ def routes(
             }
         )
 
-    async def show_stats(request: Request) -> Response:
+    async def show_stats(_: Request, given: Values) -> Response:
         body = stats(clients, reader, repair)
-        if request.query_params.get("reset") == "hops":
+        if given["reset"]:
             for histogram in clients.fanout.hops.values():
                 histogram.clear()
         return json_response(body)
@@ -63,7 +98,7 @@ def routes(
     return [
         Route("/healthz", show_health),
         Route("/readyz", show_ready),
-        Route("/stats", show_stats),
+        STATS.route(show_stats),
         Route("/version", show_version),
     ]
 

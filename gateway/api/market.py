@@ -1,43 +1,80 @@
-"""`/api/v1/symbols` and `/api/v1/symbols/{symbol}/price`: what is carried and what it costs now."""
+"""`/api/v1/symbols` and `/api/v1/symbols/{symbol}/price`: what can be watched and what it costs now."""
 
-from typing import Any
+from typing import Any, Final
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.api.answers import json_response
+from gateway.api.operations import FLAG, NUMBER, TEXT, WHOLE, Answer, Operation, Values, array, maybe, record
+from gateway.api.params import Param, Text
+from gateway.api.refusals import NotYet
 from gateway.ws.fanout import Fanout
-from protocol.errors import UnknownSymbol
 from protocol.events import Kind
 from protocol.symbols import Instrument, SymbolTable
+
+SYMBOL: Final = Param(
+    "symbol",
+    Text(),
+    "`BTCUSDT`, or in full `BINANCE:BTCUSDT`; `.P` at the end is the perpetual",
+    in_path=True,
+    example="BTCUSDT",
+)
+LIST: Final = Operation(
+    path="/api/v1/symbols",
+    name="symbols",
+    summary="Every symbol that can be watched",
+    answers={
+        200: Answer(
+            "By id. `carried`: it has a price already; any other begins to flow when somebody watches it.",
+            array(
+                record(
+                    symbol=TEXT, name=TEXT, base_currency=TEXT, quote_currency=TEXT, is_active=FLAG,
+                    carried=FLAG, id=WHOLE, venue=TEXT, price_precision=WHOLE, quantity_precision=WHOLE,
+                    simulated=FLAG,
+                )
+            ),
+        )
+    },
+)  # fmt: skip
+PRICE: Final = Operation(
+    path="/api/v1/symbols/{symbol}/price",
+    name="price",
+    summary="The newest price of a symbol",
+    params=(SYMBOL,),
+    answers={
+        200: Answer(
+            "`volume` is the rolling 24 hours' in the base currency, `timestamp` the venue's time in ms.",
+            record(
+                symbol=TEXT, name=TEXT, price=NUMBER, bid=maybe(NUMBER), ask=maybe(NUMBER), volume=NUMBER,
+                timestamp=WHOLE, simulated=FLAG,
+            ),
+        )
+    },
+    refuses=(400, 404, 503),
+)  # fmt: skip
+OPERATIONS: Final = (LIST, PRICE)
 
 
 def routes(symbols: SymbolTable, fanout: Fanout) -> list[Route]:
     """Build the routes on this gateway's symbols and newest values."""
 
-    async def list_symbols(_: Request) -> Response:
-        return json_response([describe(one) for one in sorted(symbols, key=lambda one: one.id)])
+    async def list_symbols(_: Request, _given: Values) -> Response:
+        return json_response([describe(one, fanout) for one in sorted(symbols, key=lambda one: one.id)])
 
-    async def show_price(request: Request) -> Response:
-        name = request.path_params["symbol"]
-        try:
-            instrument = symbols.find(name)
-        except UnknownSymbol as error:
-            return json_response({"error": "unknown_symbol", "message": str(error)}, 404)
+    async def show_price(_: Request, given: Values) -> Response:
+        instrument = symbols.find(given["symbol"])
         body = price_of(instrument, fanout)
         if body is None:
             reason = f"no price of {instrument.name} has arrived yet"
-            return json_response({"error": "no_price_yet", "message": reason}, 503)
+            raise NotYet("no_price_yet", reason)
         return json_response(body)
 
-    return [
-        Route("/api/v1/symbols", list_symbols),
-        Route("/api/v1/symbols/{symbol}/price", show_price),
-    ]
+    return [LIST.route(list_symbols), PRICE.route(show_price)]
 
 
-def describe(instrument: Instrument) -> dict[str, Any]:
+def describe(instrument: Instrument, fanout: Fanout) -> dict[str, Any]:
     """The public form of an instrument."""
     return {
         "symbol": instrument.symbol,
@@ -45,6 +82,8 @@ def describe(instrument: Instrument) -> dict[str, Any]:
         "base_currency": instrument.base,
         "quote_currency": instrument.quote,
         "is_active": True,
+        # It has a price here. Anything else begins to flow as soon as somebody watches it.
+        "carried": bool(fanout.tables[Kind.PRICE].changes[instrument.id]),
         "id": instrument.id,
         "venue": instrument.venue,
         "price_precision": instrument.price_precision,
@@ -59,18 +98,14 @@ def price_of(instrument: Instrument, fanout: Fanout) -> dict[str, Any] | None:
     if price is None:
         return None
     quote = fanout.tables[Kind.QUOTE].row(instrument.id)
-    record, sent_us = price
+    row, sent_us = price
     return {
         "symbol": instrument.symbol,
         "name": instrument.name,
-        "price": record.price,
+        "price": row.price,
         "bid": quote[0].bid if quote else None,
         "ask": quote[0].ask if quote else None,
-        "volume": record.volume,
+        "volume": row.volume,
         "timestamp": sent_us // 1000,
         "simulated": instrument.simulated,
     }
-
-
-def json_response(body: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(body), status, media_type="application/json")

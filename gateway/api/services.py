@@ -18,7 +18,7 @@ def endpoints(clients: Clients) -> list[Endpoint]:
     """Build the endpoints on this gateway's symbols and newest values."""
 
     def answer_symbols(_subject: str, _payload: bytes) -> bytes:
-        return msgspec.json.encode([describe(one) for one in clients.symbols])
+        return msgspec.json.encode([describe(one, clients.fanout) for one in clients.symbols])
 
     def answer_price(subject: str, _payload: bytes) -> bytes:
         venue, native = subjects.parse_request_price(subject)

@@ -12,6 +12,7 @@ The rules of this file:
 """
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -25,6 +26,9 @@ GRACE_S: Final = 10.0
 """How long an abandoned process may take to stop: longer than any of its own timeouts together."""
 DOUBLED_S: Final = 0.5
 """Two signals closer than this are one wish: `timeout` and `uv run` send theirs twice."""
+LOOKS_FOR_CYCLES: Final = (50_000, 20, 100)
+"""Python's own are (700, 10, 10). A look at everything that lives holds up all work for tens of milliseconds,
+and our records make no cycles."""
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -39,6 +43,8 @@ def run(main: Callable[[asyncio.Event], Awaitable[int | None]], supervised: bool
 
     Raises the first Failure that `main` raised, taken out of its exception groups.
     """
+    gc.freeze()  # what was imported stays for good: never look at it again
+    gc.set_threshold(*LOOKS_FOR_CYCLES)
     asked = threading.Event()
     if supervised:
         threading.Thread(target=_watch_supervisor, args=(asked,), daemon=True).start()

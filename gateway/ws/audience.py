@@ -1,31 +1,59 @@
-"""Audiences: the clients that watch the same symbols in the same version of the protocol.
+"""Audiences: the clients that watch the same symbols in the same form.
 
 An audience gets one encoding a flush, however many clients it has. The index says which
 audiences a changed symbol concerns. Pure bookkeeping: nothing here encodes or writes.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from enum import IntEnum
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from gateway.ws.lane import Mark
-from protocol.events import Kind
+from gateway.ws.series import CandleMark, Venue
+from protocol.events import Kind, SeriesKey
 from protocol.table import Ids
+
+WATCHED: Final = (Kind.PRICE, Kind.QUOTE, Kind.TRADE, Kind.ENIGMA, Kind.CANDLE)
+Watched = TypeVar("Watched", bound=Hashable)
+
+
+class Form(IntEnum):
+    """In which form a client gets what it watches."""
+
+    V1 = 1
+    V2 = 2
+    JSON = 3
+    """Final candles, at `/ws`."""
+    JSON_PARTIALS = 4
+    """Running ones too."""
 
 
 class Watchlist(NamedTuple):
     """What makes two clients the same audience."""
 
-    version: int
-    prices: frozenset[int]
-    quotes: frozenset[int]
+    form: int
+    prices: frozenset[int] = frozenset()
+    quotes: frozenset[int] = frozenset()
     trades: frozenset[int] = frozenset()
+    enigma: frozenset[int] = frozenset()
+    candles: frozenset[SeriesKey] = frozenset()
 
-    def ids(self, kind: Kind) -> frozenset[int]:
-        if kind is Kind.TRADE:
-            return self.trades
-        return self.prices if kind is Kind.PRICE else self.quotes
+    def watched(self, kind: Kind) -> frozenset[Any]:
+        """Return the ids that are watched in a kind; of candles, the series."""
+        match kind:
+            case Kind.PRICE:
+                return self.prices
+            case Kind.QUOTE:
+                return self.quotes
+            case Kind.TRADE:
+                return self.trades
+            case Kind.ENIGMA:
+                return self.enigma
+            case Kind.CANDLE:
+                return self.candles
+        raise KeyError(kind)  # gaps go with the trades
 
 
 class Member(Protocol):
@@ -40,6 +68,9 @@ class Member(Protocol):
     def miss_trades(self, marks: dict[int, Mark]) -> None:
         """Note of which symbols trades were not written, and up to where they were."""
 
+    def miss_candles(self, mark: CandleMark) -> None:
+        """Note that candles were not written, and up to where they were."""
+
     def catch_up(self) -> None:
         """Write what was missed, as far as the socket takes it."""
 
@@ -51,6 +82,8 @@ class Audience:
         self.watchlist: Final = watchlist
         self.flowing: dict[Member, Callable[[bytes], None]] = {}
         self.slow: set[Member] = set()
+        self.venues: tuple[Venue, ...] = ()
+        """Those of its candles: set by whoever joins it."""
 
     def add(self, member: Member) -> None:
         self.flowing[member] = member.write
@@ -79,9 +112,8 @@ class Audiences:
 
     def __init__(self) -> None:
         self._by_watchlist: dict[Watchlist, Audience] = {}
-        self._by_symbol: dict[Kind, dict[int, dict[Audience, None]]] = {
-            kind: {} for kind in (Kind.PRICE, Kind.QUOTE, Kind.TRADE)
-        }
+        self._by_symbol: dict[Kind, dict[Any, dict[Audience, None]]] = {kind: {} for kind in WATCHED}
+        """By kind and symbol id; candles by their series."""
 
     def __len__(self) -> int:
         return len(self._by_watchlist)
@@ -95,7 +127,7 @@ class Audiences:
         if audience is None:
             audience = self._by_watchlist[watchlist] = Audience(watchlist)
             for kind, index in self._by_symbol.items():
-                for symbol_id in watchlist.ids(kind):
+                for symbol_id in watchlist.watched(kind):
                     index.setdefault(symbol_id, {})[audience] = None
         audience.add(member)
         return audience
@@ -106,16 +138,16 @@ class Audiences:
         if not audience.is_empty or self._by_watchlist.pop(audience.watchlist, None) is None:
             return
         for kind, index in self._by_symbol.items():
-            for symbol_id in audience.watchlist.ids(kind):
+            for symbol_id in audience.watchlist.watched(kind):
                 concerned = index[symbol_id]
                 del concerned[audience]
                 if not concerned:
                     del index[symbol_id]
 
-    def concerned(self, kind: Kind, changed: Iterable[int]) -> dict[Audience, list[int]]:
+    def concerned(self, kind: Kind, changed: Iterable[Watched]) -> dict[Audience, list[Watched]]:
         """Say which of the changed symbols each audience watches, in the order they changed."""
         index = self._by_symbol[kind]
-        concerned: dict[Audience, list[int]] = {}
+        concerned: dict[Audience, list[Watched]] = {}
         for symbol_id in changed:
             for audience in index.get(symbol_id, ()):
                 if audience in concerned:

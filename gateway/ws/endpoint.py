@@ -1,14 +1,14 @@
-"""`/api/v1/ws`: one client of the binary stream.
+"""The clients of a gateway: what each of its streams has in common, and all of them together.
 
-Subprotocol `tickgate.v1` (the default) or `tickgate.v2`; JSON text both ways, `protocol/control.py`;
-binary frames from here only. Close codes: `protocol/SPEC.md`.
+The binary stream is `stream.py`, the JSON candle stream `candle_stream.py`; `door.py` tells them apart. JSON
+text both ways. Close codes: `protocol/SPEC.md`.
 """
 
 import asyncio
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
@@ -18,19 +18,24 @@ from uvicorn.server import ServerState
 from websockets.http11 import Request
 
 from gateway.ws.audience import Audience, Watchlist
+from gateway.ws.candle_delivery import CandleDelivery, CandleReplays
+from gateway.ws.candle_frames import encode_changes
 from gateway.ws.connection import Connection
-from gateway.ws.delivery import Delivery, Replays
-from gateway.ws.fanout import KINDS
+from gateway.ws.delivery import Replays
 from gateway.ws.lane import Mark
 from gateway.ws.outbox import Outbox
+from gateway.ws.series import CandleMark, Change
+from protocol.control import Error, format_message
 from protocol.errors import CloseCode, ProtocolError
-from protocol.events import Kind
-from protocol.session import SUBPROTOCOL_V1, SUBPROTOCOL_V2, VERSIONS, Limits, Reaction, ServerSession
+from protocol.events import Kind, SeriesKey
+from protocol.intervals import format_interval
+from protocol.session import Limits, Reaction, ServerSession
 from protocol.symbols import SymbolTable
 
-PATH: Final = "/api/v1/ws"
 PING: Final = b"\x89\x00"
 SWEEP_S: Final = 1.0
+IDLE_SWEEPS: Final = 30
+"""Candles that nobody has watched for so many sweeps, or twice that, are kept no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +54,11 @@ class ClientLimits:
 class Clients:
     """Everybody connected to this gateway."""
 
-    def __init__(self, replays: Replays, symbols: SymbolTable, limits: ClientLimits) -> None:
+    def __init__(
+        self, replays: Replays, candle_replays: CandleReplays, symbols: SymbolTable, limits: ClientLimits
+    ) -> None:
         self.replays: Final = replays
+        self.candle_replays: Final = candle_replays
         self.fanout: Final = replays.fanout
         self.symbols: Final = symbols
         self.limits: Final = limits
@@ -58,12 +66,12 @@ class Clients:
         self.closed_by_code: Counter[int] = Counter()
         self.coalesced = 0
         """How many values slow clients got only as a newer one."""
+        self.on_watched: Callable[[], None] = lambda: None
+        """Called when a client watches more, or less, than before."""
 
-    def protocol_class(self) -> type["Client"]:
-        """Make the class that uvicorn creates for each upgrade to this gateway."""
-        return type(
-            "GatewayClient", (Client,), {"clients": self, "max_message_bytes": self.limits.max_message_bytes}
-        )
+    def watched(self) -> Iterator[set[int]]:
+        """Return what each client watches, in any kind."""
+        return (client.session.watched for client in self.connected)
 
     def on_listed(self) -> None:
         """Tell every client that the symbol table has grown."""
@@ -72,42 +80,51 @@ class Clients:
 
     async def sweep(self) -> None:
         """Once a second, ping the quiet, close the dead and the slow. Until cancelled."""
+        sweeps = 0
         while True:
             await asyncio.sleep(SWEEP_S)
             now_s = time.monotonic()
             for client in tuple(self.connected):
                 client.on_sweep(now_s)
+            sweeps += 1
+            if sweeps % IDLE_SWEEPS == 0:
+                self.fanout.candles.keep(set().union(*(one.session.candles for one in self.connected)))
 
 
 class Client(Connection):
-    """One client: its session, its audience, its outbox."""
+    """One client: its session, its audience, its outbox. A subclass says what it streams."""
 
-    subprotocols = (SUBPROTOCOL_V1, SUBPROTOCOL_V2)
+    path: ClassVar[str]
     clients: ClassVar[Clients]
+    session: ServerSession
+    form: int
     write: Callable[[bytes], None]
 
     def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
         super().__init__(config, server_state, app_state)
         self.outbox = Outbox()
-        self.delivery = Delivery(self, self.clients.replays)
+        self.candles = CandleDelivery(self, self.clients.candle_replays)
         self.audience: Audience | None = None
-        self._trades: frozenset[int] = frozenset()
         self._heard_s = time.monotonic()
         self._pinged_s = 0.0
+
+    # What a subclass says
+
+    def watchlist(self) -> Watchlist:
+        """Say what the fan-out is to write to this client."""
+        raise NotImplementedError
 
     # The connection
 
     def on_request(self, request: Request) -> tuple[HTTPStatus, str] | None:
-        if request.path.partition("?")[0] != PATH:
-            return HTTPStatus.NOT_FOUND, f"the stream is at {PATH}\n"
+        if request.path.partition("?")[0] != self.path:
+            return HTTPStatus.NOT_FOUND, "the streams are at /api/v1/ws and /ws\n"
         if len(self.clients.connected) >= self.clients.limits.max_connections:
             return HTTPStatus.SERVICE_UNAVAILABLE, "this gateway is full\n"
         return None
 
     def on_open(self) -> None:
         limits = self.clients.limits
-        version = VERSIONS[self.subprotocol or SUBPROTOCOL_V1]
-        self.session = ServerSession(version, self.clients.symbols, limits.session)
         self.write = self.transport.write
         self.transport.set_write_buffer_limits(high=limits.max_buffer_bytes)
         _keep_kernel_buffer_small(self.transport, limits.max_buffer_bytes)
@@ -120,22 +137,22 @@ class Client(Connection):
         except ProtocolError as error:
             self.close(error.close_code, str(error))
             return
-        self._act(reaction)
+        self.act(reaction)
 
     def on_listed(self) -> None:
         """New symbols are known: serve what this client asked for too early."""
-        self._act(self.session.on_listed())
+        self.act(self.session.on_listed())
 
-    def _act(self, reaction: Reaction) -> None:
+    def act(self, reaction: Reaction) -> None:
+        """Do what the session says."""
         for reply in reaction.replies:
             self.send_text(reply)
-        new = self.session.trades.intersection(reaction.added).difference(self._trades)
-        if new or reaction.since:
-            self.delivery.on_subscribed(new, reaction.since)
-        if reaction.changed or reaction.since:
+        if reaction.candles:
+            self._open_candles(reaction.candles)
+        if reaction.changed:
+            self.clients.on_watched()
+        if reaction.changed or reaction.since or reaction.candles:
             self.join()
-        if reaction.added:
-            self._send_newest(reaction.added)
 
     def on_binary(self, data: bytes) -> None:  # noqa: ARG002  # whatever it is
         self.close(CloseCode.UNSUPPORTED_DATA, "clients send text")
@@ -145,64 +162,75 @@ class Client(Connection):
 
     def on_lost(self) -> None:
         self.clients.connected.discard(self)
+        self.clients.on_watched()
         self.clients.closed_by_code[self.close_code or 1006] += 1
-        self._leave()
-        self.delivery.stop()
+        self.leave()
 
     def close(self, code: int, reason: str = "") -> None:
         if self.is_open:
-            self._leave()
-            self.delivery.stop()
+            self.leave()
         super().close(code, reason)
+
+    def leave(self) -> None:
+        """Get nothing more."""
+        self._leave_audience()
+        self.candles.stop()
 
     # The stream
 
     def join(self) -> None:
         """Join the audience of what is watched now, or none."""
-        self._leave()
-        session = self.session
-        self._trades = frozenset(session.trades)
-        self.delivery.forget(self._trades)
-        trades = self.delivery.live(self._trades)
-        watchlist = Watchlist(session.version, frozenset(session.prices), frozenset(session.quotes), trades)
-        for kind in KINDS:
-            self.outbox.forget(watchlist.ids(kind), kind)
-        if not (session.prices or session.quotes or trades):
+        self._leave_audience()
+        self.candles.forget(self.session.candles)
+        watchlist = self.watchlist()
+        if not any(watchlist[1:]):
             return
         self.audience = self.clients.fanout.audiences.join(watchlist, self)
+        self.audience.venues = self.clients.fanout.candles.venues_of(watchlist.candles)
         if self.outbox.is_full:
             self.audience.pause(self)
 
-    def _leave(self) -> None:
+    def _leave_audience(self) -> None:
         if self.audience is not None:
             self.clients.fanout.audiences.leave(self.audience, self)
             self.audience = None
 
-    def _send_newest(self, ids: list[int]) -> None:
-        watchlist = self.audience.watchlist if self.audience else None
-        for kind in KINDS:
-            wanted = [one for one in ids if watchlist and one in watchlist.ids(kind)]
-            if self.outbox.is_full:
-                totals = self.clients.fanout.tables[kind].changes
-                self.miss(kind, {one: int(totals[one]) - 1 for one in wanted if one < len(totals)})
-            else:
-                self._send_values(kind, wanted, {})
-
-    def _send_values(self, kind: Kind, ids: list[int], baseline: dict[int, int]) -> None:
-        frame = self.clients.fanout.newest(kind, self.session.version, ids, baseline)
-        if frame is not None:
-            self.write_frames(frame)
-
     def write_frames(self, frames: bytes) -> None:
         self.transport.write(frames)
         self.clients.fanout.count(1, len(frames))
+
+    # Candles
+
+    @property
+    def watched_candles(self) -> set[SeriesKey]:
+        return self.session.candles
+
+    def _open_candles(self, wanted: dict[SeriesKey, int | None]) -> None:
+        for key in wanted:
+            instrument = self.clients.symbols.by_id(key.symbol_id)
+            assert instrument is not None  # the session has just found it there
+            self.clients.fanout.candles.open(key, instrument)
+        self.candles.on_subscribed(wanted)
+
+    def write_candles(self, changes: list[Change], before_us: int, whole_us: int) -> None:
+        frames = encode_changes(self.form, changes, before_us, whole_us)
+        if frames:
+            self.write_frames(frames)
+
+    def tell_out_of_reach(self, keys: list[SeriesKey]) -> None:
+        text = "not every change since then can be had: load the history again"
+        for interval in dict.fromkeys(key.interval for key in keys):
+            ids = [key.symbol_id for key in keys if key.interval == interval]
+            names = [one.symbol for symbol_id in ids if (one := self.clients.symbols.by_id(symbol_id))]
+            error = Error("candles_out_of_reach", text, names, [format_interval(interval)])
+            self.send_text(format_message(error))
 
     # A slow client
 
     def pause_writing(self) -> None:
         """Called by the transport when its buffer is full."""
         self.outbox.full_since_s = time.monotonic()
-        self.delivery.on_full()
+        self.candles.on_full()
         if self.audience is not None:
             self.audience.pause(self)
 
@@ -214,11 +242,7 @@ class Client(Connection):
             self.audience.resume(self)
 
     def catch_up(self) -> None:
-        for kind in KINDS:
-            missed = self.outbox.take(kind)
-            if missed:
-                self._send_values(kind, list(missed), missed)
-        self.delivery.catch_up()
+        self.candles.catch_up()
 
     def miss(self, kind: Kind, baseline: dict[int, int]) -> None:
         for symbol_id, changes in baseline.items():
@@ -228,6 +252,9 @@ class Client(Connection):
     def miss_trades(self, marks: dict[int, Mark]) -> None:
         for symbol_id, mark in marks.items():
             self.outbox.note_trades(symbol_id, mark)
+
+    def miss_candles(self, mark: CandleMark) -> None:
+        self.candles.miss(mark)
 
     # A dead client
 

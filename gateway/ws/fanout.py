@@ -5,32 +5,35 @@ larger batches when a turn takes longer than the next arrival, because the newes
 symbol is all that a flush encodes. Frames are shared: by all clients of an audience, and by
 audiences of which the same symbols changed.
 
-Trades are the exception: every one of them is written, in the order of its lane (`lane.py`).
+Trades are the exception: every one of them is written, in the order of its lane (`lane.py`). So is every
+candle that became final or was corrected (`candles.py`).
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 
 from gateway.metrics import Histogram
 from gateway.ws.audience import Audience, Audiences, Member, as_ids
+from gateway.ws.candle_frames import CandleEncoder
+from gateway.ws.candles import CandleBoard
 from gateway.ws.connection import frame_binary
+from gateway.ws.outbox import KINDS
+from gateway.ws.series import CandleMark
 from gateway.ws.trades import TradeEncoder, TradeLanes
 from protocol.batches import Batch
 from protocol.events import Kind
-from protocol.frames import LAYOUTS, V1, seal_v1, seal_v2
+from protocol.frames import LAYOUTS, V1, Frame, seal_v1, seal_v2
 from protocol.table import PriceTable
 
 HOPS: Final = ("exchange_to_feed", "feed", "bus", "gateway")
-KINDS: Final = (Kind.PRICE, Kind.QUOTE)
-"""Of these the newest value counts."""
 LOSSLESS: Final = (Kind.TRADE, Kind.GAP)
 MAX_WRITE_BYTES: Final = 256 * 1024
-"""More trades than that at once (after an outage) are not put before every client's socket, but left for
-each to take as it can."""
+"""More trades or candles than that at once (after an outage) are not put before every client's socket, but
+left for each to take as it can."""
 
 
 def now_us() -> int:
@@ -40,9 +43,9 @@ def now_us() -> int:
 class Fanout:
     """The newest values of all symbols, and everybody who watches some of them."""
 
-    def __init__(self, carried: Sized = ()) -> None:
-        """`carried` says by its length how many symbols there will be."""
-        self.trades = TradeLanes(carried)
+    def __init__(self) -> None:
+        self.trades = TradeLanes()
+        self.candles = CandleBoard()
         self.tables = {kind: PriceTable(kind) for kind in KINDS}
         self.audiences = Audiences()
         self.hops = {hop: Histogram() for hop in HOPS}
@@ -79,6 +82,23 @@ class Fanout:
         if any(self._dirty.values()) or self.trades.is_dirty:
             self.flush_soon(arrived_us)
 
+    def on_recorded(self, subject: str, batch: Batch) -> None:
+        """Take in what the recorder published on a subject, that of one venue."""
+        for frame in batch.frames:
+            if frame.kind is Kind.CANDLE:
+                self.candles.on_frame(subject, frame)
+            elif frame.kind is Kind.ENIGMA:
+                self._on_enigma(self.tables[Kind.ENIGMA].news(frame))
+        if self.candles.is_dirty or self._dirty[Kind.ENIGMA]:
+            self.flush_soon(now_us())
+
+    def _on_enigma(self, frame: Frame) -> None:
+        if len(frame.records):
+            self.tables[Kind.ENIGMA].update(frame)
+            self._mark_dirty(
+                Kind.ENIGMA, frame.records["symbol_id"].tolist(), frame.records["flags"].tolist()
+            )
+
     def flush_soon(self, arrived_us: int) -> None:
         """Flush once all that the bus has delivered by now is taken in, so that it is one flush."""
         if not self._is_flush_due:
@@ -107,6 +127,8 @@ class Fanout:
             if dirty:
                 self._flush_kind(kind, dirty, time_us)
         self.flush_trades()
+        if self.candles.is_dirty:
+            self.flush_candles()
         self.flushes += 1
         self.hops["gateway"].add(now_us() - self._arrived_us)
 
@@ -116,7 +138,7 @@ class Fanout:
             return
         encoders: dict[int, _Encoder] = {}
         for audience, ids in concerned.items():
-            version = audience.watchlist.version
+            version = audience.watchlist.form
             encoder = encoders.get(version)
             if encoder is None:
                 encoder = encoders[version] = _Encoder(self.tables[kind], version, dirty, time_us)
@@ -146,6 +168,26 @@ class Fanout:
         for member in too_much:  # only now, because a member may change its audience over this
             member.catch_up()
         self.trades.tell_waiters(deliveries)
+
+    def flush_candles(self) -> None:
+        """Write all candles that changed to everybody who watches them."""
+        board = self.candles
+        changes = board.take()
+        concerned = self.audiences.concerned(Kind.CANDLE, changes)
+        encoder = CandleEncoder(changes)
+        too_much: list[Member] = []
+        for audience, keys in concerned.items():
+            before, whole_us = board.mark(audience.venues), board.whole_us(audience.venues)
+            frames = encoder.frames(audience.watchlist.form, keys, before.version_us, whole_us)
+            for member in tuple(audience.slow):
+                member.miss_candles(before)
+            if len(frames) > MAX_WRITE_BYTES:
+                too_much += _left_to_take(audience, before)
+            elif frames:
+                self._write(audience, frames)
+        board.on_flushed()
+        for member in too_much:  # only now, because a member may change its audience over this
+            member.catch_up()
 
     def _note_missed(self, audience: Audience, kind: Kind, changed: dict[int, int]) -> None:
         totals = self.tables[kind].changes
@@ -209,3 +251,11 @@ class _Encoder:
             body = b"".join([record[symbol_id] for symbol_id in ids])
             frame = self._frames[key] = frame_binary(self._seal(body, len(ids)))
         return frame
+
+
+def _left_to_take(audience: Audience, mark: CandleMark) -> list[Member]:
+    """Let each member of an audience take candles from a mark on, as its socket can."""
+    members = list(audience.flowing)
+    for member in members:
+        member.miss_candles(mark)
+    return members

@@ -7,6 +7,8 @@ The rules of this file:
 - Any other hole is loss on the bus. From it on everything waits, until it is filled: whoever asks the worker
   (`gateway/repair.py`) says within seconds that it is not, and then it is a hole like the worker's.
 - A lost gap without ids is the worker's word that the venue counts anew: so does the lane.
+- A lost gap of cause NOT_CARRIED is the worker's word that nobody wanted the symbol for a while. It is cut to
+  what this lane has not; a lane that has heard nothing yet begins behind it, without a word.
 - What was delivered is logged by position, trades and gaps alike, in the order of delivery. A client that
   was not written to for a while goes on at its position. The oldest entries go when the log is full: then
   the client goes on by trade id, from the tape and from the worker.
@@ -76,6 +78,10 @@ class TradeLane:
         if is_reset(gap):
             self._begin_anew(gap)
             return
+        if gap.cause == GapCause.NOT_CARRIED:
+            gap = gap._replace(first_id=max(gap.first_id, self.tape.last_id + 1))
+            if not self.tape.last_id or gap.first_id > gap.last_id:
+                return
         if gap.last_id:
             self._told = [part for one in self._told for part in _outside(one, gap)]
             if gap.state != GapState.FILLED:
@@ -88,6 +94,11 @@ class TradeLane:
         self._waiting.clear()
         self._told.clear()
         self.tape = TradeTape(self._capacity)
+
+    def resize(self, capacity: int) -> None:
+        """Hold more trades from now on, or fewer: then the oldest go."""
+        self._capacity = capacity
+        self.tape.resize(capacity)
 
     def tell_open(self, upto_id: int) -> list[Gap]:
         """Hold nothing back any more for what is missing up to an id; return the records that say so."""

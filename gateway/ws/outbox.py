@@ -5,11 +5,17 @@ changed and how often it had before. When the socket drains, one frame brings th
 each, saying how many changes it stands for. Its size is bounded by the client's watchlist. A
 client that stays full for longer than `max_lag_s` is closed with 4508 and counted.
 
-Trades are not left out: of each symbol the outbox holds the mark from which they go on.
+Trades are not left out: of each symbol the outbox holds the mark from which they go on. Candles have one mark
+for all of a client's (`candle_delivery.py`).
 """
+
+from typing import Final
 
 from gateway.ws.lane import Mark
 from protocol.events import Kind
+
+KINDS: Final = (Kind.PRICE, Kind.QUOTE, Kind.ENIGMA)
+"""Of these the newest value counts."""
 
 
 class Outbox:
@@ -20,7 +26,7 @@ class Outbox:
         """When the socket stopped taking more, by the monotonic clock; 0 while it flows."""
         self.marks: dict[int, Mark] = {}
         """Up to where the trades of a symbol were written, where that is not up to the last one."""
-        self._missed: dict[Kind, dict[int, int]] = {Kind.PRICE: {}, Kind.QUOTE: {}}
+        self._missed: dict[Kind, dict[int, int]] = {kind: {} for kind in KINDS}
 
     @property
     def is_full(self) -> bool:

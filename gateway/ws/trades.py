@@ -4,18 +4,17 @@ What is kept is bounded over all symbols: the more a gateway carries, the fewer 
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from gateway.ws.connection import frame_binary
 from gateway.ws.lane import Item, Mark, TradeLane, recovered
-from processors.tape import CAPACITY, Range
+from processors.tape import CAPACITY, Range, capacity_of
 from protocol.events import Gap, Kind, Trade
 from protocol.frames import LAYOUTS, Frame, seal_v2
 
 TRADES_KEPT: Final = 1_000_000
 """Of all symbols together: some 300 MB, when every tape is full."""
-FEWEST_KEPT: Final = 256
 MAX_AHEAD: Final = 50_000
 """No gateway lags behind another by more trades: who is further ahead holds ids that are no more."""
 RECORDS_A_FRAME: Final = 1_000
@@ -39,11 +38,11 @@ class Waiter(Protocol):
 class TradeLanes:
     """All lanes by symbol id, and which of them have something to deliver."""
 
-    def __init__(self, carried: Sized) -> None:
+    def __init__(self) -> None:
         self.on_hole: Callable[[int], None] = lambda _symbol_id: None
         """Called with a symbol that misses trades of which the feed worker has not spoken."""
         self.delivered = 0
-        self._carried = carried
+        self._capacity = CAPACITY
         self._lanes: dict[int, TradeLane] = {}
         self._sources: dict[int, str] = {}
         self._dirty: dict[int, None] = {}
@@ -66,9 +65,17 @@ class TradeLanes:
         """Return a symbol's lane, made if it is the first time."""
         lane = self._lanes.get(symbol_id)
         if lane is None:
-            share = TRADES_KEPT // max(len(self._carried), 1)
-            lane = self._lanes[symbol_id] = TradeLane(symbol_id, min(CAPACITY, max(FEWEST_KEPT, share)))
+            self._make_room()
+            lane = self._lanes[symbol_id] = TradeLane(symbol_id, self._capacity)
         return lane
+
+    def _make_room(self) -> None:
+        """Let the lanes that there are share the room with one more."""
+        capacity = capacity_of(len(self._lanes) + 1, TRADES_KEPT)
+        if capacity != self._capacity:
+            self._capacity = capacity
+            for lane in self._lanes.values():
+                lane.resize(capacity)
 
     def heard_from(self, source: str | None) -> list[int]:
         """Return the symbols whose trades came on this bus subject, or on any."""

@@ -12,7 +12,18 @@ from websockets.http11 import Request
 from gateway.ws.connection import Connection, frame_binary
 from protocol.control import Ping, Pong, format_message
 from protocol.errors import ProtocolError
-from protocol.events import Gap, GapCause, GapState, Price, PriceUpdate, Quote, Trade
+from protocol.events import (
+    Candle,
+    Enigma,
+    Gap,
+    GapCause,
+    GapState,
+    Price,
+    PriceUpdate,
+    Quote,
+    SeriesKey,
+    Trade,
+)
 from protocol.frames import encode_v1, encode_v2
 from protocol.session import SUBPROTOCOL_V1, SUBPROTOCOL_V2, Limits, ServerSession
 from protocol.symbols import Instrument, SymbolTable
@@ -37,6 +48,8 @@ class Peer(Connection):
         self.lost = asyncio.Event()
         self.path = ""
         self.since: dict[int, int] = {}
+        self.asked: dict[SeriesKey, int | None] = {}
+        """Which candles, and from which version on."""
 
     def on_request(self, request: Request) -> tuple[HTTPStatus, str] | None:
         self.path = request.path
@@ -56,6 +69,7 @@ class Peer(Connection):
             self.close(error.close_code, str(error))
             return
         self.since |= reaction.since
+        self.asked |= reaction.candles
         for reply in reaction.replies:
             self.send_text(reply)
         self.heard.set()
@@ -93,6 +107,13 @@ class Peer(Connection):
 
     def quote(self, symbol_id: int, bid: float, ask: float) -> None:
         self.send(encode_v2([Quote(symbol_id, 1 << 8, 700, bid, 1.0, ask, 2.0)], self.gateway.time_us))
+
+    def candle(self, close: float, *, minute: int = 0, flags: int = 0, time_us: int | None = None) -> None:
+        row = Candle(1, 1, flags, 0, minute * 60_000, 1.0, 9.0, 0.5, close, 2.0, 3, 0, 1.5)
+        self.send(encode_v2([row], self.gateway.time_us if time_us is None else time_us))
+
+    def enigma(self, level: float) -> None:
+        self.send(encode_v2([Enigma(1, 1 << 8, 700, level, 1.0, 3.0)], self.gateway.time_us))
 
     def trades(self, *ids: int, flags: int = 0) -> None:
         rows = [Trade(1, flags, 1, one, 1_000 * one, 100.0, 1.0) for one in ids]

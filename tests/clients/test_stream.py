@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import pytest
 
 import clients.stream
+from clients.connections import Patience, stream_url
 from clients.errors import StreamClosed, StreamRefused
-from clients.stream import Patience, Stream, stream_url
+from clients.stream import Stream
 from clients.updates import Connected, Disconnected, Item, Refused, StreamPrice, StreamQuote
 from protocol.control import SymbolEntry, Symbols, format_message
 from protocol.errors import CloseCode
@@ -334,7 +335,7 @@ def test_what_is_no_address_is_refused_at_once(written):
 
 @pytest.mark.parametrize(
     ("kinds", "version"),
-    [(("candle",), 2), (("trade",), 1), (("price", "quote"), 1), ((), 2), (("price",), 3)],
+    [(("candles",), 2), (("candle",), 1), (("trade",), 1), (("price", "quote"), 1), ((), 2), (("price",), 3)],
 )
 def test_a_kind_that_the_version_does_not_have_is_refused_at_once(kinds, version):
     with pytest.raises(ValueError, match=r"has the kinds|no stream of version"):

@@ -6,7 +6,8 @@ from contextlib import aclosing
 from typing import Any
 
 from clients.backlog import MAX_TRADES
-from clients.stream import Patience, Stream
+from clients.connections import Patience
+from clients.stream import Stream
 from clients.updates import Item, StreamGap, StreamPrice, StreamTrade
 from protocol.events import GapState, TradeFlag
 
@@ -110,10 +111,10 @@ async def test_a_slow_reader_gets_every_trade_and_holds_the_socket_up(gateway):
             peer.trades(*range(first, first + 500))
         [trade] = await take(items, 1)
         async with asyncio.timeout(10):
-            while not stream._backlog.is_full:
-                await asyncio.wait_for(stream._arrived.wait(), 10)
-                stream._arrived.clear()
-        assert len(stream._backlog) < MAX_TRADES + 500
+            while not stream._intake.backlog.is_full:
+                await asyncio.wait_for(stream._intake.arrived.wait(), 10)
+                stream._intake.arrived.clear()
+        assert len(stream._intake.backlog) < MAX_TRADES + 500
         assert ids([trade, *await take(items, total - 1)]) == list(range(1, total + 1))
 
 

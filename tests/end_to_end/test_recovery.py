@@ -57,7 +57,7 @@ async def test_a_killed_process_comes_back_and_the_stream_goes_on(start_demo, ro
 async def test_a_killed_gateway_comes_back_on_its_port(start_demo):
     async with start_demo("--symbols", "8", "--workers", "1") as demo:
         stream = await subscribed(demo.ws, SYMBOLS)
-        before = await demo.get("/api/v1/symbols")
+        before = await ids(demo)
         victim = demo.kill("gateway")
         with pytest.raises(ConnectionClosed):
             await fresh_prices(stream, 1_000)
@@ -66,14 +66,18 @@ async def test_a_killed_gateway_comes_back_on_its_port(start_demo):
         stream = await subscribed(demo.ws, SYMBOLS)
         await fresh_prices(stream, len(SYMBOLS))
         await stream.close()
-        assert await demo.get("/api/v1/symbols") == before  # the same ids
+        assert await ids(demo) == before
+
+
+async def ids(demo) -> dict[str, int]:
+    return {one["symbol"]: one["id"] for one in await demo.get("/api/v1/symbols")}
 
 
 async def test_ids_are_the_same_after_everything_was_restarted(start_demo):
     listed = []
     for _ in range(2):
         async with start_demo("--symbols", "8") as demo:
-            listed.append({one["symbol"]: one["id"] for one in await demo.get("/api/v1/symbols")})
+            listed.append(await ids(demo))
     assert listed[0] == listed[1]
 
 

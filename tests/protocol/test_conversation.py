@@ -5,10 +5,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from protocol.client_session import ClientSession
 from protocol.control import Ping, format_message
 from protocol.events import Kind, Price, Quote
 from protocol.frames import decode_v2, encode_v2
-from protocol.session import ClientSession, Limits, ServerSession
+from protocol.session import Limits, ServerSession
 from protocol.symbols import Instrument, SymbolTable
 from protocol.table import PriceTable
 

@@ -2,11 +2,12 @@ import json
 
 import pytest
 
+from protocol.client_session import SYMBOLS_A_MESSAGE, ClientSession
 from protocol.control import Error, Ping, Pong, SymbolEntry, Symbols, format_message, parse_server_message
 from protocol.errors import BadMessage, CloseCode, ProtocolError, TooManyMessages, UnknownSymbolId
-from protocol.events import Kind, Price, PriceUpdate, Quote
+from protocol.events import Kind, Price, PriceUpdate, Quote, SeriesKey
 from protocol.frames import encode_v1, encode_v2
-from protocol.session import SYMBOLS_A_MESSAGE, ClientSession, Limits, ServerSession
+from protocol.session import Limits, ServerSession
 from protocol.symbols import Instrument, SymbolTable
 
 NOW_US = 1_790_000_000_000_000
@@ -344,3 +345,86 @@ def test_a_client_resumes_4096_symbols_in_messages_that_a_server_reads():
     messages = client.on_open(dict.fromkeys(names, 2**63 - 1))
     assert max(map(len, messages)) < 65_536
     assert len(messages) < Limits().message_burst
+
+
+# Candles and Enigma
+
+
+def test_candles_are_watched_by_symbol_and_interval():
+    session = server()
+    asked = subscribe("COIN1USDT", "COIN2USDT", kinds=["candle"], intervals=["1m", "1d"], since_us=7)
+    reaction = session.on_text(asked, 0)
+    assert session.candles == {SeriesKey(one, interval) for one in (1, 2) for interval in (1, 1_440)}
+    assert reaction.candles == dict.fromkeys(session.candles, 7)
+    assert (reaction.changed, session.watched) == (True, {1, 2})
+    again = session.on_text(subscribe("COIN1USDT", kinds=["candle"]), 0)
+    assert (again.changed, again.candles) == (False, {SeriesKey(1, 1): None})
+    session.on_text(unsubscribe("COIN1USDT"), 0)
+    assert session.candles == {SeriesKey(2, 1), SeriesKey(2, 1_440)}
+
+
+def test_enigma_is_a_kind_of_its_own():
+    session = server()
+    session.on_text(subscribe("COIN1USDT", kinds=["enigma"]), 0)
+    assert (session.enigma, session.prices, session.watched) == ({1}, set(), {1})
+
+
+def test_an_interval_that_there_is_not_is_refused_and_the_others_are_served():
+    session = server()
+    reaction = session.on_text(subscribe("COIN1USDT", kinds=["candle"], intervals=["1M", "7m", ""]), 0)
+    error, symbols = heard(reaction)
+    assert (error.code, error.intervals) == ("unknown_interval", ["7m", ""])
+    assert isinstance(symbols, Symbols)
+    assert session.candles == {SeriesKey(1, 43_200)}
+
+
+def test_candles_of_no_interval_at_all_are_no_subscription():
+    session = server()
+    reaction = session.on_text(subscribe("COIN1USDT", kinds=["candle"], intervals=["7m"]), 0)
+    assert [error.code for error in heard(reaction)] == ["unknown_interval"]
+    assert not reaction.changed
+
+
+def test_a_version_without_candles_is_refused_and_the_rest_is_served():
+    session = server()
+    error, _ = heard(session.on_text(subscribe("COIN1USDT", since_us=7), 0))
+    assert error.code == "bad_since"
+    assert session.prices == {1}
+
+
+@pytest.mark.parametrize("since_us", [-1, "7", 2**63, 1.5])
+def test_a_version_that_is_none_ends_the_conversation(since_us):
+    with pytest.raises(BadMessage):
+        server().on_text(subscribe("COIN1USDT", kinds=["candle"], since_us=since_us), 0)
+
+
+def test_candles_of_a_symbol_that_is_listed_later_begin_where_they_were_asked_from():
+    session = server(carried=1)
+    session.on_text(subscribe("COIN2USDT", kinds=["candle", "price"], intervals=["1m"], since_us=7), 0)
+    session.on_text(subscribe("COIN2USDT", kinds=["candle"], intervals=["5m", "1h"]), 0)
+    session._symbols = table_of(2)
+    reaction = session.on_listed()
+    assert reaction.candles == {SeriesKey(2, 1): 7, SeriesKey(2, 5): None, SeriesKey(2, 60): None}
+    assert (reaction.added, session.prices) == ([2], {2})
+
+
+def test_a_client_resumes_its_candles_from_one_version():
+    session = ClientSession(2)
+    session.subscribe(["COIN1USDT", "COIN2USDT"], ["candle"], intervals=["1m"], since_us=3)
+    session.subscribe(["COIN2USDT"], ["candle", "price"], intervals=["5m"])
+    assert [json.loads(message) for message in session.on_open(since_us=7)] == [
+        {
+            "type": "subscribe",
+            "symbols": ["COIN1USDT"],
+            "kinds": ["candle"],
+            "intervals": ["1m"],
+            "since_us": 7,
+        },
+        {
+            "type": "subscribe",
+            "symbols": ["COIN2USDT"],
+            "kinds": ["candle", "price"],
+            "intervals": ["1m", "5m"],
+            "since_us": 7,
+        },
+    ]

@@ -7,10 +7,19 @@ from pathlib import Path
 import pytest
 
 from protocol import control
+from protocol.bars import BAR, BarsQuery
 from protocol.batches import HEADER
+from protocol.candle_stream import (
+    PARAMETERS,
+    CandleSession,
+    format_candle,
+    format_resync_done,
+    parse_address,
+)
+from protocol.client_session import RESUMES_A_MESSAGE, SYMBOLS_A_MESSAGE
 from protocol.control import format_message, parse_client_message, parse_server_message
 from protocol.errors import CloseCode
-from protocol.events import MAX_SYMBOL_ID, GapCause, GapState, Kind, Price, PriceUpdate
+from protocol.events import MAX_SYMBOL_ID, Candle, CandleFlag, GapCause, GapState, Kind, Price, PriceUpdate
 from protocol.frames import (
     HEADER_V1,
     HEADER_V2,
@@ -24,7 +33,8 @@ from protocol.frames import (
 )
 from protocol.intervals import MINUTES
 from protocol.ledger import LedgerEntry
-from protocol.session import RESUMES_A_MESSAGE, SYMBOLS_A_MESSAGE, VERSIONS, Limits
+from protocol.session import VERSIONS, Limits
+from protocol.symbols import Instrument, SymbolTable
 
 SPEC = (Path(__file__).parents[2] / "protocol" / "SPEC.md").read_text()
 CODES = {"u1": "u8", "u2": "u16", "i4": "i32", "u4": "u32", "u8": "u64", "f8": "f64"}
@@ -98,13 +108,13 @@ def test_every_error_code_of_the_session_is_described():
     source = (Path(__file__).parents[2] / "protocol" / "session.py").read_text()
     codes = set(re.findall(r'_error\("(\w+)"', source))
     assert {cells[0] for cells in table_rows("`[a-z_]+`") if len(cells) == 3} >= {f"`{one}`" for one in codes}
-    assert len(codes) == 4
+    assert len(codes) == 5
 
 
 def test_subprotocols_and_kinds():
     for subprotocol in VERSIONS:
         assert f"`{subprotocol}`" in SPEC
-    for kind in (*control.KINDS, control.TRADE):
+    for kind in control.KINDS_OF_VERSION[2]:
         assert f'`"{kind}"`' in SPEC or f'`["{kind}"]`' in SPEC
 
 
@@ -132,3 +142,31 @@ def test_intervals():
     assert dict(re.findall(r"`(\d+\w)` (\d+)", SPEC)) == {
         name: str(number) for name, number in MINUTES.items()
     }
+
+
+def test_the_examples_of_the_candle_stream_are_what_it_sends():
+    welcome, candle, resync = [json.loads(text) for text in blocks("json stream")]
+    row = Candle(
+        7, 1, CandleFlag.FINAL, 0, 1_790_000_000_000, 64000.5, 64010.0, 63990.25, 64001.0, 12.5, 3, 0, 1.0
+    )
+    assert json.loads(format_candle("BTCUSDT", row)) == candle
+    assert json.loads(format_resync_done(1, ["BTCUSDT"])) == resync
+    symbols = SymbolTable()
+    symbols.add(Instrument(id=7, symbol="BTCUSDT", venue="binance", native="BTCUSDT", price_precision=2))
+    wish = parse_address("symbols=btcusdt&intervals=1m,5m&partials=1")
+    greeting, reaction = CandleSession(symbols, Limits()).welcome(wish)
+    assert json.loads(greeting) == welcome
+    assert reaction.replies == []
+
+
+def test_the_parameters_of_the_candle_stream_are_those_of_its_address():
+    section = SPEC[SPEC.index("## The JSON candle stream") : SPEC.index("## Limits")]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == PARAMETERS
+
+
+def test_the_bars_of_the_bus_are_described_as_they_lie():
+    paragraph = SPEC[SPEC.index("**`request.bars`** takes JSON") :].partition("\n\n")[0]
+    names = re.findall(r"`(\w+)`", paragraph.partition("bars of 80 bytes")[2])
+    assert tuple(names) == BAR.names
+    assert BAR.itemsize == 80
+    assert set(BarsQuery.__struct_fields__) <= set(re.findall(r"`(\w+)`", paragraph))

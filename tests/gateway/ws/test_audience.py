@@ -3,6 +3,7 @@ from hypothesis import strategies as st
 
 from gateway.ws.audience import Audiences, Watchlist
 from gateway.ws.lane import Mark
+from gateway.ws.series import CandleMark
 from protocol.events import Kind
 
 
@@ -19,6 +20,9 @@ class Recorder:
 
     def miss_trades(self, marks: dict[int, Mark]) -> None:
         raise AssertionError(f"these members watch no trades: {marks}")
+
+    def miss_candles(self, mark: CandleMark) -> None:
+        raise AssertionError(f"these members watch no candles: {mark}")
 
     def catch_up(self) -> None:
         raise AssertionError("these members watch no trades")

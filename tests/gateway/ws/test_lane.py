@@ -166,3 +166,62 @@ def test_every_id_is_delivered_or_told_once_in_order(order: list[int], lost: set
         told += [item.id] if isinstance(item, Trade) else range(item.first_id, item.last_id + 1)
     assert told == list(range(1, told[-1] + 1))
     assert {item.id for item in delivered if isinstance(item, Trade)} == set(range(1, 25)) - lost
+
+
+def not_carried(first_id: int, last_id: int) -> Gap:
+    return Gap(7, GapState.LOST, GapCause.NOT_CARRIED, first_id, last_id, 0, 0)
+
+
+def test_what_nobody_carried_is_no_hole_on_the_bus():
+    lane = lane_of(99, 100)
+    lane.on_gap(not_carried(101, 899))
+    lane.on_trades(trades(900, 901))
+    assert lane.missing() == []
+    assert spelled(lane.take_ready()) == [("LOST", 101, 899), 900, 901]
+
+
+def test_what_nobody_carried_is_cut_to_what_this_lane_has_not():
+    lane = lane_of(99, 100)
+    lane.on_gap(not_carried(1, 899))
+    lane.on_trades(trades(900))
+    assert spelled(lane.take_ready()) == [("LOST", 101, 899), 900]
+
+
+def test_what_was_carried_and_got_lost_on_the_bus_is_still_missing():
+    lane = lane_of(98)
+    lane.on_gap(not_carried(101, 899))
+    lane.on_trades(trades(900))
+    assert lane.missing() == [(99, 100)]
+    lane.on_trades(trades(99, 100))
+    assert spelled(lane.take_ready()) == [("LOST", 101, 899), 99, 100, 900]
+
+
+def test_a_lane_that_has_heard_nothing_begins_without_a_word():
+    lane = TradeLane(7, 100)
+    lane.on_gap(not_carried(1, 899))
+    lane.on_trades(trades(900))
+    assert spelled(lane.take_ready()) == [900]
+
+
+def test_what_this_lane_has_already_is_not_called_lost():
+    lane = lane_of(899)
+    lane.on_gap(not_carried(1, 899))
+    lane.on_trades(trades(900))
+    assert spelled(lane.take_ready()) == [900]
+
+
+def test_who_resumes_from_before_asks_for_what_nobody_carried():
+    lane = lane_of(99, 100, capacity=1_000)
+    lane.on_gap(not_carried(101, 899))
+    lane.on_trades(trades(900))
+    lane.take_ready()
+    pieces = [piece for piece in lane.replay(99) if piece != []]
+    assert pieces == [trades(100), (101, 899), trades(900)]
+
+
+def test_a_lane_that_is_resized_keeps_its_newest_trades():
+    lane = lane_of(*range(1, 17), capacity=16)
+    lane.resize(8)
+    assert [one.id for one in lane.tape.between(1, 99)] == list(range(9, 17))
+    lane.on_trades(trades(17))
+    assert spelled(lane.take_ready()) == [17]

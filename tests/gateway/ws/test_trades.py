@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection
 
-from gateway import repair
+from gateway import repair, trade_fetcher
 from gateway.ws.endpoint import ClientLimits
 from protocol.events import Gap, GapCause, GapState, Kind, Trade, TradeFlag
 from protocol.frames import decode_v2
@@ -20,8 +20,9 @@ from protocol.frames import decode_v2
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up what cannot be had in less than a second."""
-    for name, value in {"HOLD_BACK_S": 0.3, "GIVE_UP_S": 0.6, "SECOND_LOOKS_S": (0.1,)}.items():
-        monkeypatch.setattr(repair, name, value)
+    monkeypatch.setattr(repair, "HOLD_BACK_S", 0.3)
+    monkeypatch.setattr(repair, "GIVE_UP_S", 0.6)
+    monkeypatch.setattr(trade_fetcher, "SECOND_LOOKS_S", (0.1,))
 
 
 async def ask(client: ClientConnection, symbol: str, **more: Any) -> None:

@@ -1,0 +1,131 @@
+"""What the HTTP API offers, as data: an operation is declared once, beside its handler, and its route and its
+part of the OpenAPI document both derive from the declaration.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.api.answers import JSON
+from gateway.api.params import Param, read_params
+from gateway.api.refusals import REFUSALS, Refusal, refusal_of, refuse
+
+Values: TypeAlias = dict[str, Any]
+Handler: TypeAlias = Callable[[Request, Values], Awaitable[Response]]
+Schema: TypeAlias = Mapping[str, Any]
+
+REFUSED: Final = {
+    400: "A parameter makes no sense; the answer names it.",
+    404: "There is no such thing here.",
+    503: "It cannot be had now; the answer says why, and Retry-After when to ask again.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One kind of answer that is not a refusal."""
+
+    meaning: str
+    schema: Schema
+    media: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Name and meaning."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return the OpenAPI Response Object."""
+        headers = {
+            name: {"description": meaning, "schema": {"type": "string"}}
+            for name, meaning in self.headers.items()
+        }
+        content = {self.media: {"schema": self.schema}}
+        return {"description": self.meaning, "content": content} | ({"headers": headers} if headers else {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A GET of one path."""
+
+    path: str
+    name: str
+    summary: str
+    answers: Mapping[int, Answer]
+    details: str = ""
+    params: tuple[Param, ...] = ()
+    takes_others: bool = False
+    """Parameters that are not declared are ignored, not refused."""
+    refuses: tuple[int, ...] = ()
+    refusal: str = "Refusal"
+    """The name of the schema of its refusals."""
+    tag: str = "market data"
+
+    def route(
+        self, handler: Handler, *, below: str = "", refuse: Callable[[Refusal], Response] = refuse
+    ) -> Route:
+        """Build the route; `below` is where it is mounted."""
+
+        async def answer(request: Request) -> Response:
+            try:
+                values = read_params(
+                    self.params,
+                    request.path_params,
+                    request.query_params.multi_items(),
+                    takes_others=self.takes_others,
+                )
+                return await handler(request, values)
+            except REFUSALS as error:
+                return refuse(refusal_of(error))
+
+        return Route(self.path.removeprefix(below), answer, name=self.name)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the OpenAPI Operation Object."""
+        refusals = {
+            str(status): {
+                "description": REFUSED[status],
+                "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{self.refusal}"}}},
+            }
+            for status in self.refuses
+        }
+        answers = {str(status): answer.describe() for status, answer in self.answers.items()}
+        described: dict[str, Any] = {
+            "operationId": self.name,
+            "tags": [self.tag],
+            "summary": self.summary,
+            "parameters": [param.describe() for param in self.params],
+            "responses": answers | refusals,
+        }
+        return described | ({"description": self.details} if self.details else {})
+
+
+# Pieces of schemas
+
+NUMBER: Final[Schema] = {"type": "number"}
+WHOLE: Final[Schema] = {"type": "integer"}
+TEXT: Final[Schema] = {"type": "string"}
+FLAG: Final[Schema] = {"type": "boolean"}
+
+STATE: Final[Schema] = {"type": "object"}
+"""Any object: for people, and it grows."""
+
+
+def record(*optional: str, **fields: Schema) -> Schema:
+    """Describe an object; all its fields are always there, but for those named first."""
+    return {
+        "type": "object",
+        "properties": fields,
+        "required": [name for name in fields if name not in optional],
+        "additionalProperties": False,
+    }
+
+
+def array(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def maybe(schema: Schema) -> Schema:
+    """Allow null as well."""
+    return {"anyOf": [schema, {"type": "null"}]}

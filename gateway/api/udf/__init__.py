@@ -1,0 +1,1 @@
+"""What TradingView's charts ask for, as their client really wants it. May import what `gateway/api` may."""
