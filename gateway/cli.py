@@ -1,7 +1,6 @@
 """The commands. Each reads its settings, starts this process's logs, and runs one role."""
 
 import asyncio
-import json
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
@@ -13,6 +12,7 @@ from typing import Any, Final
 import click
 import structlog
 
+from bench.commands import bench
 from gateway.config.flags import Commands, config_option, environ, settings_options
 from gateway.config.load import LINES, BadSettings, Settings, format_table, gather, load_settings
 from gateway.logs import start_logs
@@ -112,10 +112,15 @@ def recorder(settings: Settings, supervised: bool) -> None:
     \b
     Example:  NATS_URL=nats://bus:4222 tickgate recorder --data /var/lib/tickgate
     """
-    from gateway.roles import recorder as role
+
+    async def run(stop: asyncio.Event) -> None:
+        # Not earlier: at its exit DuckDB's library complains if it was loaded before the loop ran.
+        from gateway.roles import recorder as role
+
+        await role.run(settings, stop)
 
     _need_bus(settings)
-    _start(settings, "recorder", lambda stop: role.run(settings, stop), supervised)
+    _start(settings, "recorder", run, supervised)
 
 
 @main.command()
@@ -150,13 +155,13 @@ def backfill(settings: Settings, symbol: str, interval: str, start: datetime, en
     \b
     Example:  tickgate backfill BTCUSDT --from 2024-01-01 --interval 1m
     """
-    from gateway.roles import history
-
     end = end or datetime.now(UTC)
     from_ms, to_ms = (round(one.replace(tzinfo=UTC).timestamp() * 1_000) for one in (start, end))
     minutes = _parse_interval(interval)
 
     async def run(stop: asyncio.Event) -> None:
+        from gateway.roles import history
+
         await history.backfill(settings, symbol, minutes, from_ms, to_ms, stop)
 
     _start(settings, "backfill", run)
@@ -173,11 +178,11 @@ def export(settings: Settings, file: Path, symbols: tuple[str, ...], intervals: 
     \b
     Example:  tickgate export btc.parquet --symbol BTCUSDT --interval 1m --interval 1h
     """
-    from gateway.roles import history
-
     path, minutes = str(file.absolute()), [_parse_interval(name) for name in intervals]
 
     async def run(_stop: asyncio.Event) -> None:
+        from gateway.roles import history
+
         bars = await history.export_file(settings, path, symbols, minutes)
         click.echo(f"{bars:,} bars written to {file}")
 
@@ -193,11 +198,11 @@ def import_(settings: Settings, file: Path) -> None:
     \b
     Example:  tickgate import btc.parquet
     """
-    from gateway.roles import history
-
     path = str(file.absolute())
 
     async def run(_stop: asyncio.Event) -> None:
+        from gateway.roles import history
+
         bars = await history.import_file(settings, path)
         click.echo(f"{bars:,} bars read from {file}")
 
@@ -295,97 +300,7 @@ def config(config: Path | None, as_table: bool) -> None:
         click.echo(f"{line.path:<36} {line.show(line.value_in(settings)):<40} {source}".rstrip())
 
 
-@main.group()
-def bench() -> None:
-    """Measure this machine."""
-
-
-@bench.command()
-@click.option("--captures", default="../shared/data/binance-ws", show_default=True,
-              metavar="FOLDER", help="captured streams, if there are any")  # fmt: skip
-@click.option("--cuts", default=200, show_default=True, help="how often each stream is cut")
-@click.option("--hours", default=6.0, show_default=True, help="how long the seeded streams are")
-@click.option("--factor", default=2.0, show_default=True, help="suspicious silence, in longest silences")
-@click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
-def mute(as_json: bool, **params: Any) -> None:
-    """Measure how soon a mute stream is found, and how often a sound one is suspected.
-
-    \b
-    Example:  tickgate bench mute --captures captures --factor 3
-    """
-    from bench import mute as measured
-
-    result = measured.run(measured.Params(**params))
-    click.echo(json.dumps(result) if as_json else measured.format_table(result))
-
-
-@bench.command()
-@click.option("--symbols", default=100, show_default=True, help="symbols of the simulated exchange")
-@click.option("--rate", default=10.0, show_default=True, help="trades a second and symbol")
-@click.option("--clients", default=100, show_default=True, help="WebSocket clients")
-@click.option("--watchlist", default=20, show_default=True, help="symbols of each client")
-@click.option("--watchlists", default=0, help="different watchlists  [default: every client its own]")
-@click.option("--seconds", default=10.0, show_default=True, help="how long to measure")
-@click.option("--workers", default=1, show_default=True, help="feed worker processes")
-@click.option("--streams", default="aggTrade", show_default=True, help="what is carried of the exchange")
-@click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
-def pipeline(as_json: bool, **params: Any) -> None:
-    """Measure the way of a price from the exchange's send to the client's decode.
-
-    \b
-    Example:  tickgate bench pipeline --symbols 50 --clients 200 --json
-    """
-    from bench import pipeline as measured
-
-    result = asyncio.run(measured.run(measured.Params(**params)))
-    click.echo(json.dumps(result) if as_json else measured.format_table(result))
-
-
-@bench.command()
-@click.option("--seconds", default=300.0, show_default=True, help="how long faults are given")
-@click.option("--symbols", default=50, show_default=True, help="symbols of the simulated exchange")
-@click.option("--rate", default=50.0, show_default=True, help="trades a second and symbol; as many quotes")
-@click.option("--clients", default=3, show_default=True, help="clients that hold every trade")
-@click.option("--workers", default=2, show_default=True, help="feed worker processes")
-@click.option("--every", "every_s", default=4.0, show_default=True, help="seconds between faults, about")
-@click.option("--seed", default=1, show_default=True, help="of the order of the faults")
-@click.option("--redundancy", default=1, show_default=True, help="connections that carry each stream, 1 or 2")
-@click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
-def chaos(as_json: bool, **params: Any) -> None:
-    """Hurt everything for a while, then compare every trade with the exchange.
-
-    Cuts, mutes, losses, refusals, killed processes. Exit code 1 if any client misses a trade that
-    it was not told is lost, or has one twice.
-
-    \b
-    Example:  tickgate bench chaos --seconds 60 --seed 7
-    """
-    from bench import chaos as measured
-
-    result = asyncio.run(measured.run(measured.Params(**params)))
-    click.echo(json.dumps(result) if as_json else measured.format_report(result))
-    raise SystemExit(0 if measured.is_whole(result) else 1)
-
-
-@bench.command("history")
-@click.option("--symbols", default=50, show_default=True, help="symbols in the store")
-@click.option("--days", default=90.0, show_default=True, help="days of 1m bars of each")
-@click.option("--window", default=2_000, show_default=True, help="bars of one answer")
-@click.option("--rate", default=100.0, show_default=True, help="questions a second; cold ones: a fifth of it")
-@click.option("--seconds", default=10.0, show_default=True, help="how long each kind is asked")
-@click.option("--trades", default=1.0, show_default=True, help="trades a second and symbol meanwhile")
-@click.option("--seed", default=7, show_default=True, help="of the bars and of what is asked")
-@click.option("--json", "as_json", is_flag=True, help="print the result as JSON")
-def bench_history(as_json: bool, **params: Any) -> None:
-    """Measure how soon a chart's window of bars is there, warm and cold.
-
-    \b
-    Example:  tickgate bench history --symbols 10 --days 30 --json
-    """
-    from bench import history as measured
-
-    result = asyncio.run(measured.run(measured.Params(**params)))
-    click.echo(json.dumps(result) if as_json else measured.format_table(result))
+main.add_command(bench)
 
 
 def _supervise(settings: Settings, *, simulated: bool) -> None:

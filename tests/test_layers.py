@@ -20,10 +20,11 @@ ONLY_IN = {
     "nats": {"processors/bus.py"},
     "redis": {"gateway/cache.py"},
     "duckdb": {"gateway/store", "bench/store.py"},
+    "urllib3": {"gateway/store/influx.py"},
     "influxdb_client": {"gateway/store/influx.py", "gateway/store/influx_text.py"},
     "picows": {"gateway/feeds/connections/socket.py"},
     "yaml": {"gateway/config/load.py"},
-    "click": {"gateway/cli.py", "gateway/config/flags.py"},
+    "click": {"gateway/cli.py", "gateway/config/flags.py", "bench/commands.py"},
     "numpy": {
         "protocol",
         "indicators",
