@@ -10,18 +10,20 @@ The rules of this file:
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 
-from gateway.ws.candle_delivery import HEAD_START_US
+from gateway.ws.candle_replays import HEAD_START_US
 from gateway.ws.fanout import Fanout, now_us
 from gateway.ws.series import Series
 from processors.bus import Bus, BusError, NoAnswer
 from protocol import subjects
-from protocol.bars import BarsAnswer, BarsQuery, decode_answer, format_query
+from protocol.bars import AnswerState, BarsAnswer, BarsQuery, decode_answer, format_query
 from protocol.batches import SequenceCheck, decode_batch
 from protocol.errors import ProtocolError
+from protocol.events import SeriesKey
 
 REQUESTS: Final = 8
 """Under way at the same time; the others wait for their turn."""
@@ -41,6 +43,8 @@ class RecordedReader:
         self.batches = 0
         self.bad_batches = 0
         self.missed_batches = 0
+        self.on_out_of_reach: Callable[[SeriesKey], None] = lambda _key: None
+        """Called with a series of which more was missed than one answer holds."""
         self._bus = bus
         self._fanout = fanout
         self._board = fanout.candles
@@ -82,6 +86,8 @@ class RecordedReader:
             return str(error)
         if not self._board.on_answer(question, answer.as_of_us, answer.bars):
             self._wake.set()
+        if answer.state & AnswerState.MORE:
+            self.on_out_of_reach(series.key)
         self._fanout.flush_soon(now_us())
         return ""
 

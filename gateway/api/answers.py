@@ -37,10 +37,10 @@ class Body:
 
     __slots__ = ("_packed", "plain", "tag")
 
-    def __init__(self, plain: bytes, content: bytes) -> None:
-        """`content` is what makes two answers the same."""
+    def __init__(self, plain: bytes, tag: str = "") -> None:
+        """`tag` is that of another body that says the same."""
         self.plain = plain
-        self.tag = f'W/"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
+        self.tag = tag or f'W/"{hashlib.blake2b(plain, digest_size=12).hexdigest()}"'
         self._packed = b""
 
     async def packed(self) -> bytes:

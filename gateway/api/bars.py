@@ -35,8 +35,8 @@ BARS: Final = Operation(
     summary="The bars of a window",
     details=(
         "Every bar that opens in [from, to), and at least `countback` bars that open before `to`, oldest"
-        " first; the running one too. An empty list means that there is nothing before `to`: what cannot be"
-        f" had now is answered 503. A window of more than {MAX_WINDOW_BARS:,} bars is refused, never cut."
+        " first; the running one too. What cannot be had now is answered 503, never with fewer bars."
+        f" A window of more than {MAX_WINDOW_BARS:,} bars is refused, never cut."
         " A live subscription with `as_of_us` as its `since_us` goes on from here. `last_id` is the newest"
         " trade in the last bar, which is running; 0: not known."
     ),
@@ -121,10 +121,8 @@ def routes(symbols: SymbolTable, history: History, bodies: Bodies) -> list[Route
         window = await history.bars(
             instrument.venue, instrument.native, given["resolution"], from_ms, to_ms, countback
         )
-        made_from = ("bars", identity(window), window.as_of_us, window.last_id)
-        return await send_window(
-            request, window, bodies.get(made_from, lambda: bars_body(window, instrument))
-        )
+        bars = bodies.get(("bars", identity(window)), lambda: bars_body(window, instrument))
+        return await send_window(request, window, whole_body(window, instrument, bars))
 
     async def show_candles(request: Request, given: Values) -> Response:
         instrument = symbols.find(given["symbol"])
@@ -175,20 +173,24 @@ async def newest(
 
 
 def bars_body(window: Window, instrument: Instrument) -> Body:
-    """Write a window as a list of objects."""
+    """Write the bars of a window as a list of objects."""
     columns = columns_of(window, instrument)
     names = ("time", *columns._fields[1:])
     rows = zip((columns.open_ms // 1000).tolist(), *(one.tolist() for one in columns[1:]), strict=True)
-    content = orjson.dumps([dict(zip(names, row, strict=True)) for row in rows])
+    return Body(orjson.dumps([dict(zip(names, row, strict=True)) for row in rows]))
+
+
+def whole_body(window: Window, instrument: Instrument, bars: Body) -> Body:
+    """Put around the bars what changes all the time, and does not make them others."""
     ending = b',"as_of_us":%d,"last_id":%d}' % (window.as_of_us, window.last_id)
-    return Body(_head(window, instrument, "resolution") + b',"bars":' + content + ending, content)
+    return Body(_head(window, instrument, "resolution") + b',"bars":' + bars.plain + ending, bars.tag)
 
 
 def rows_body(window: Window, instrument: Instrument) -> Body:
     """Write a window as a list of rows."""
     columns = columns_of(window, instrument)
-    content = orjson.dumps(list(zip(*(one.tolist() for one in columns), strict=True)))
-    return Body(_head(window, instrument, "interval") + b',"data":' + content + b"}", content)
+    rows = orjson.dumps(list(zip(*(one.tolist() for one in columns), strict=True)))
+    return Body(_head(window, instrument, "interval") + b',"data":' + rows + b"}")
 
 
 def _head(window: Window, instrument: Instrument, interval_is_called: str) -> bytes:

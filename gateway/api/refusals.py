@@ -46,7 +46,6 @@ class Refusal:
     message: str
     parameter: str | None = None
     retry_after_s: float = 0
-
     allow: str | None = None
 
     @property

@@ -1,8 +1,8 @@
 """The blocks that were asked for, kept current by what the recorder announces.
 
 The rules of this file:
-- Every change that is announced is laid over the block that it falls into; also over one whose answer is still
-  on its way when the change is heard.
+- Every change that is announced is laid over the block that it falls into; also over one whose answer is
+  still on its way when the change is heard.
 - A closed block, all of it final when it came, is good until something of it changes. A block that reaches
   into the present is good while its symbol is heard: a symbol that was not heard when the block came, or
   has been silent since, may have gone on without a word. Such a block is good for `UNHEARD_GOOD_S`.

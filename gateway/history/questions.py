@@ -3,8 +3,8 @@
 The rules of this file:
 - A recorder that was heard lately is asked again when it does not answer; one that was not is away, and
   that is said at once.
-- At most `AT_ONCE` questions are on their way. `MAX_WAITING` wait for their turn, and for `PATIENCE_S`; one more
-  is refused at once.
+- At most `AT_ONCE` questions are on their way. `MAX_WAITING` wait for their turn, and for `PATIENCE_S`; one
+  more is refused at once.
 - An answer that makes no sense is no answer.
 """
 

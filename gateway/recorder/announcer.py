@@ -59,6 +59,8 @@ class Announcer:
         self._spoken_s = dict.fromkeys((one.venue for one in recordings), 0.0)
         self._enigma_s: dict[tuple[str, int], float] = {}
         self._urgent = asyncio.Event()
+        self._flushed = asyncio.Event()
+        """Set at the end of the next `flush` that begins."""
         for recording in recordings:
             recording.on_urgent = self._urgent.set
 
@@ -67,6 +69,12 @@ class Announcer:
         self._epoch_us = now_us()
         self._sequences = dict.fromkeys(self._sequences, 0)
 
+    async def flushed(self) -> None:
+        """Return when all that has changed by now is in memory and announced."""
+        flushed = self._flushed
+        self._urgent.set()
+        await flushed.wait()
+
     async def run(self) -> None:
         """Announce until cancelled."""
         while True:
@@ -74,7 +82,7 @@ class Announcer:
             await self.flush()
             await asyncio.sleep(HURRY_S)
             try:
-                async with asyncio.timeout_at(asyncio.get_running_loop().time() + turn_s - time.monotonic()):
+                async with asyncio.timeout(turn_s - time.monotonic()):
                     await self._urgent.wait()
             except TimeoutError:
                 pass
@@ -82,6 +90,7 @@ class Announcer:
 
     async def flush(self) -> None:
         """Announce all that has changed."""
+        flushed, self._flushed = self._flushed, asyncio.Event()
         for recording in self._recordings:
             self._on_doubts(recording, recording.on_time(now_us() // 1_000))
             for news in recording.flush(now_us()):
@@ -89,6 +98,7 @@ class Announcer:
             if time.monotonic() - self._spoken_s[recording.venue] >= HEARTBEAT_S:
                 empty = as_candles(no_bars(), [], [])
                 await self._announce(recording, News(self._clock.last_us, [], empty, []))
+        flushed.set()
 
     async def _announce(self, recording: Recording, news: News) -> None:
         frames = []

@@ -15,7 +15,7 @@ The rules of this file:
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from gateway.feeds.errors import VenueError
@@ -80,11 +80,14 @@ class Backfill:
         coverage: Coverage,
         memory: Memory,
         sources: Mapping[str, KlineSource],
-        announce: Callable[[Series, Sequence[BarRow]], None],
+        announce: Callable[[Series, Sequence[BarRow]], Awaitable[None]],
         news_since_us: int,
         now_ms: Callable[[], int],
     ) -> None:
-        """`announce` takes bars that are news; `news_since_us` is when the last recorder stopped writing."""
+        """`announce` returns when bars that are news are in memory, and so in every answer from then on.
+
+        `news_since_us` is when the last recorder stopped writing.
+        """
         self.fetched = 0
         self._store = store
         self._coverage = coverage
@@ -222,7 +225,7 @@ class Backfill:
         if old:
             await self._store.write([Change(series, _closed_as(series, old))])
         if news or known.different:
-            self._announce(series, news + known.different)
+            await self._announce(series, news + known.different)
             self._coverage.note(series, page)  # they are written with what is recorded live
         else:
             await self._coverage.add(series, page)

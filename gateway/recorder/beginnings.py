@@ -87,7 +87,13 @@ class Beginnings:
                 await asyncio.sleep(AGAIN_S)
                 for recording in recordings:
                     for native in recording.natives:
-                        self._put(Rank.CHART, recording, native)
+                        if self._is_live(recording, native):
+                            self._put(Rank.CHART, recording, native)
+
+    def _is_live(self, recording: Recording, native: str) -> bool:
+        """Say whether a symbol still trades here: of one that was let go nothing is missed."""
+        running = recording.candles.running(native, 1)
+        return running is not None and running.open_ms > self._now_ms() - AGAIN_S * 1_000
 
     async def _work(self, tasks: asyncio.TaskGroup) -> None:
         while True:

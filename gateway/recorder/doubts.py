@@ -22,6 +22,7 @@ from gateway.feeds.errors import Refused
 from gateway.recorder.backfill import FAILURES, Backfill, KlineSource
 from gateway.recorder.coverage import Coverage
 from gateway.recorder.recording import Recording
+from gateway.store import spans
 from gateway.store.history import Span
 from processors.candles import Doubt
 from protocol.bars import Series
@@ -34,7 +35,9 @@ FIRST_RETRY_MS: Final = 1_000
 LONGEST_RETRY_MS: Final = 30_000
 _DENIED: Final = (400, 404)
 """What a venue says to a question that it will never answer."""
+MINUTE_MS: Final = 60_000
 MOST_BARS: Final = 1_000
+"""In one question, and in one doubt. What is older than that is fetched like all that is not covered."""
 Key: TypeAlias = tuple[str, str]
 """Venue and native symbol."""
 
@@ -54,8 +57,9 @@ class Doubts:
         self._sources = sources
         self._backfill = backfill
         self._coverage = coverage
-        self._final_to: dict[Series, int] = {}
         self._open: dict[Key, Span] = {}
+        self._held: dict[Key, dict[Series, list[Span]]] = {}
+        """The bars that became final while they were in doubt."""
         self._turns = asyncio.Semaphore(ASKS_AT_ONCE)
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -65,14 +69,14 @@ class Doubts:
 
     def on_final(self, series: Series, open_ms: int) -> None:
         """React to a bar that became final, or was corrected."""
-        to_ms = next_open(open_ms, series.interval)
-        self._final_to[series] = max(self._final_to.get(series, 0), to_ms)
-        is_doubtful = self._is_doubtful(series, open_ms, to_ms)
-        (self._coverage.assume if is_doubtful else self._coverage.note)(series, Span(open_ms, to_ms))
-
-    def _is_doubtful(self, series: Series, open_ms: int, to_ms: int) -> bool:
-        doubt = self._open.get((series.venue, series.native))
-        return doubt is not None and doubt.from_ms < to_ms and doubt.to_ms > open_ms
+        key, bar = (series.venue, series.native), Span(open_ms, next_open(open_ms, series.interval))
+        doubt = self._open.get(key)
+        if doubt is None or doubt.from_ms >= bar.to_ms or doubt.to_ms <= bar.from_ms:
+            self._coverage.note(series, bar)
+            return
+        self._coverage.assume(series, bar)
+        held = self._held.setdefault(key, {})
+        held[series] = spans.add(held.get(series, []), bar)
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -82,6 +86,7 @@ class Doubts:
 
     def on_doubts(self, recording: Recording, doubts: list[Doubt]) -> None:
         for native, from_ms, to_ms in doubts:
+            from_ms = max(from_ms, to_ms - MOST_BARS * MINUTE_MS)
             key = (recording.venue, native)
             known = self._open.get(key)
             if known is not None:
@@ -111,18 +116,23 @@ class Doubts:
             await asyncio.sleep(backoff.next_delay_ms(random.random()) / 1_000)
         del self._open[key]
         self.settled += 1
-        self._cover(recording.venue, native, span)
+        for series, bars in self._held.pop(key, {}).items():
+            for bar in bars:
+                self._coverage.note(series, bar)
 
     async def _ask(self, recording: Recording, native: str, span: Span) -> bool:
         """Ask for the bars of a span; say whether all of them have come."""
-        source = self._sources[recording.venue]
-        from_ms = max(span.from_ms, span.to_ms - MOST_BARS * 60_000)
-        bars = await source.klines(native, 1, from_ms, span.to_ms, MOST_BARS)
-        final = [bar for bar in bars if bar.final]
-        too_old = [bar for bar in final if not recording.on_venue_bar(bar)]
-        if too_old:
-            await self._correct_old(recording, native, too_old)
-        return len(final) >= (span.to_ms - from_ms) // 60_000
+        is_whole = True
+        for from_ms in range(span.from_ms, span.to_ms, MOST_BARS * MINUTE_MS):
+            to_ms = min(from_ms + MOST_BARS * MINUTE_MS, span.to_ms)
+            count = (to_ms - from_ms) // MINUTE_MS
+            bars = await self._sources[recording.venue].klines(native, 1, from_ms, to_ms, count)
+            final = [bar for bar in bars if bar.final]
+            too_old = [bar for bar in final if not recording.on_venue_bar(bar)]
+            if too_old:
+                await self._correct_old(recording, native, too_old)
+            is_whole = is_whole and len(final) >= count
+        return is_whole
 
     async def _correct_old(self, recording: Recording, native: str, bars: list[Bar]) -> None:
         """Compare every interval's bars that hold these minutes with the venue's."""
@@ -130,10 +140,3 @@ class Doubts:
             series = Series(recording.venue, native, interval)
             span = Span(open_of(bars[0].open_ms, interval), next_open(bars[-1].open_ms, interval))
             await self._backfill.fetch_again(series, span)
-
-    def _cover(self, venue: str, native: str, span: Span) -> None:
-        """Cover the bars that were in doubt, as far as they have been recorded."""
-        for interval in MINUTES.values():
-            series = Series(venue, native, interval)
-            to_ms = min(next_open(span.to_ms - 1, interval), self._final_to.get(series, 0))
-            self._coverage.note(series, Span(open_of(span.from_ms, interval), to_ms))

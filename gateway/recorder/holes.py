@@ -11,6 +11,7 @@ The rules of this file:
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -52,17 +53,16 @@ class Holes:
 
     def on_hole(self, recording: Recording, heard: HeardTrades) -> None:
         """React to trades that are missing between others."""
-        self._start(("hole", heard.symbol_id), lambda: self._fill(recording, heard))
+        self._start(("hole", heard.symbol_id), partial(self._fill, recording, heard))
 
     def on_doubt(self, recording: Recording, heard: HeardTrades) -> None:
         """React to a loss that may have taken the newest trades."""
-        self._start(("newest", heard.symbol_id), lambda: self._ask_newest(recording, heard))
+        self._start(("newest", heard.symbol_id), partial(self._ask_newest, recording, heard))
 
     def on_beginning(self, recording: Recording, heard: HeardTrades, first: Trade) -> None:
         """React to the first trade that is heard of a symbol."""
         if first.id > 1:
-            work = lambda: self._ask_before(recording, heard, first)  # noqa: E731  # two lines below
-            self._start(("before", heard.symbol_id), work)
+            self._start(("before", heard.symbol_id), partial(self._ask_before, recording, heard, first))
 
     def _start(self, key: tuple[str, int], work: Work) -> None:
         if key in self._at_work:

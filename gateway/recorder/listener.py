@@ -22,7 +22,7 @@ from gateway.registry import Registry
 from processors.bus import Bus, BusError
 from protocol import subjects
 from protocol.batches import Batch, SequenceCheck, decode_batch
-from protocol.errors import BadMessage, ProtocolError
+from protocol.errors import ProtocolError
 from protocol.events import Gap, GapCause, Kind, Trade
 from protocol.market import parse_bar
 
@@ -60,10 +60,11 @@ class Listener:
         """Subscribe; from here on it hears."""
         await self._bus.subscribe(subjects.ALL_WIRE, self._on_wire)
         await self._bus.subscribe(subjects.ALL_BARS, self._on_bar)
+        await self._bus.subscribe(subjects.ALL_SYMBOLS, self._on_listed)
         self._bus.on_reconnect(self._on_reconnect)
 
     async def run(self) -> None:
-        """Read the registry on when an unknown id was heard. Until cancelled."""
+        """Read the registry on when there is more in it. Until cancelled."""
         while True:
             await self._registry_is_old.wait()
             self._registry_is_old.clear()
@@ -158,7 +159,7 @@ class Listener:
         try:
             venue, native, _ = subjects.parse_bars(subject)
             bar = parse_bar(payload)
-        except (ProtocolError, BadMessage) as error:
+        except ProtocolError as error:
             self._on_bad(subject, error)
             return
         recording = self._recordings.get(venue)
@@ -170,6 +171,9 @@ class Listener:
             return
         self._record(recording, native, instrument.id)
         recording.on_venue_bar(bar)
+
+    def _on_listed(self, _subject: str, _payload: bytes) -> None:
+        self._registry_is_old.set()
 
     def _on_bad(self, subject: str, error: ProtocolError) -> None:
         self.bad_messages += 1

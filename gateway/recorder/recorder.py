@@ -65,7 +65,7 @@ class Recorder:
         self.registry = Registry(bus)
         self._bus = bus
         self._last_us = last_us
-        self._memory, self._clock = Memory(), VersionClock(last_us)
+        self._memory, self._clock = Memory(), VersionClock(max(last_us, now_us()))
         self._recordings = {
             venue: Recording(venue, self._memory, self._clock, enigma=options.enigma) for venue in rests
         }
@@ -118,7 +118,7 @@ class Recorder:
         await self._announcer.flush()
         await self._writer.drain()
         if self._ticks is not None:
-            await self._ticks.drain()
+            await self._ticks.leave()
         await self._candle_log.drain()
 
     async def _serve(self, tasks: asyncio.TaskGroup) -> None:
@@ -132,10 +132,11 @@ class Recorder:
             tasks=tasks,
         )
 
-    def _correct(self, series: Series, rows: Sequence[BarRow]) -> None:
+    async def _correct(self, series: Series, rows: Sequence[BarRow]) -> None:
         instrument = self.registry.table.by_native(series.venue, series.native)
         assert instrument is not None  # nobody can ask for one that is not listed
         self._recordings[series.venue].correct(series.native, instrument.id, series.interval, rows)
+        await self._announcer.flushed()
 
     def _describe(self) -> dict[str, Any]:
         return {

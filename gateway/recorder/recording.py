@@ -46,9 +46,8 @@ class Recording:
         self.venue = venue
         self.candles = CandleProcessor(venue)
         self.enigma = EnigmaProcessor(venue) if enigma else None
-        self.is_urgent = False
-        """Something is final, or was corrected, since the last `flush`."""
         self.on_urgent: Callable[[], None] = lambda: None
+        """Called when something is final, or was corrected: it should not wait for its turn."""
         self.on_final: Callable[[Series, int], None] = lambda _series, _open_ms: None
         """Called with each bar that is final, or was corrected, once it is in memory."""
         self.on_ticks: Callable[[str, str, Sequence[Trade]], None] | None = None
@@ -92,7 +91,7 @@ class Recording:
         if self.on_ticks is not None:
             self.on_ticks(self.venue, native, trades)
         if trades[0].flags & _RECOVERED:
-            self._hurry()
+            self.on_urgent()
 
     def on_gap(self, native: str, from_us: int, to_us: int) -> None:
         self.candles.on_gap(native, from_us, to_us)
@@ -100,7 +99,7 @@ class Recording:
     def on_venue_bar(self, bar: Bar) -> bool:
         """Take in a final 1m bar of the venue. False: it is older than what is kept here."""
         is_of_use = self.candles.on_venue_bar(bar)
-        self._hurry()
+        self.on_urgent()
         return is_of_use
 
     def correct(self, native: str, symbol_id: int, interval: int, rows: Sequence[BarRow]) -> None:
@@ -110,22 +109,16 @@ class Recording:
         """
         self._know(native, symbol_id)
         self._corrections += [Changed(native, interval, row) for row in rows]
-        if rows:
-            self._hurry()
+        self.on_urgent()
 
     def on_time(self, now_ms: int) -> list[Doubt]:
         """Close what has ended; return what the venue should be asked for."""
         return self.candles.on_time(now_ms)
 
-    def _hurry(self) -> None:
-        self.is_urgent = True
-        self.on_urgent()
-
     # Out
 
     def flush(self, now_us: int) -> Iterator[News]:
         """Number what has changed, put it into memory, and hand it out."""
-        self.is_urgent = False
         corrections, self._corrections = self._corrections, []
         changes = [*corrections, *self.candles.take()]
         for start in range(0, len(changes), MAX_A_FRAME):

@@ -43,7 +43,7 @@ class TickWriter:
         turns = 0
         while True:
             try:
-                await self.drain()
+                await self._write_waiting()
                 if turns % round(DROP_EVERY_S / WAIT_S) == 0:
                     await self._store.drop_ticks(self._now_us() - self._retention_us)
                 turns += 1
@@ -52,8 +52,14 @@ class TickWriter:
                 await asyncio.sleep(RETRY_S)
             await asyncio.sleep(WAIT_S)
 
-    async def drain(self) -> None:
-        """Write what waits. Raises StoreDown."""
+    async def leave(self) -> None:
+        """Write what waits. Raises nothing if the store is away."""
+        try:
+            await self._write_waiting()
+        except StoreDown as error:
+            log.warning("recorder.ticks_left_behind", ticks=self._count, reason=str(error))
+
+    async def _write_waiting(self) -> None:
         for venue, native in tuple(self._waiting):
             trades = self._waiting[venue, native]
             some = trades.copy()

@@ -179,7 +179,7 @@ async def _own_desk(settings: Settings) -> AsyncIterator[Desk]:
         memory, coverage = Memory(), Coverage(store)
         clock = VersionClock(await last_version(store))
 
-        def keep(series: Series, rows: Sequence[BarRow]) -> None:
+        async def keep(series: Series, rows: Sequence[BarRow]) -> None:
             version = clock.next(now_us())
             for row in rows:
                 memory.put(series, row._replace(version=version))

@@ -29,7 +29,7 @@ from gateway.registry import Registry
 from gateway.repair import Repair, TradeFetcher
 from gateway.roles.bus import bus_address, bus_name, bus_needed
 from gateway.wire import WireReader
-from gateway.ws.candle_delivery import CandleReplays
+from gateway.ws.candle_replays import CandleReplays
 from gateway.ws.delivery import Replays
 from gateway.ws.door import protocol_class
 from gateway.ws.endpoint import ClientLimits, Clients
@@ -77,6 +77,7 @@ async def serve(
     recorded = RecordedReader(bus, fanout)
     candle_replays = CandleReplays(fanout, recorded.changed_after)
     clients = Clients(replays, candle_replays, registry.table, limits)
+    recorded.on_out_of_reach = clients.on_out_of_reach
     history = History(bus, registry.table)
     demand = DemandPublisher(
         bus,

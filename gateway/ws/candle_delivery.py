@@ -5,46 +5,25 @@ The rules of this file:
   for more, all of them are brought up to date, each from where it was, and turn live again together.
 - So one number is enough to come back with: the version that the last CANDLE frame stated. Until a client is
   up to date its frames state the lowest version after which it may still lack something.
-- What changed comes from what the board keeps, else from the recorder. What neither can give is an error that
-  names the series: its history has to be loaded again.
+- What changed comes from what the board keeps, else from the recorder (`candle_replays.py`). What neither can
+  give is an error that names the series: its history has to be loaded again.
 - Nothing is written to a full socket. What then waits is where each series was, and at most one answer of
   the recorder. When the socket drains, every bar that changed comes in its newest state: running ones have
   coalesced, none that became final or was corrected is left out.
 """
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, Protocol, TypeAlias
-from weakref import WeakKeyDictionary
-
-import structlog
+from typing import Protocol
 
 from gateway.ws.candle_frames import RECORDS_A_FRAME
+from gateway.ws.candle_replays import CandleReplays
 from gateway.ws.candles import lowest
-from gateway.ws.fanout import Fanout, now_us
 from gateway.ws.outbox import Outbox
 from gateway.ws.series import CandleMark, Change, Series, Venue
-from processors.bus import BusError
-from protocol.bars import AnswerState, BarsAnswer
 from protocol.events import SeriesKey
-
-MAX_REPLAY: Final = 5_000
-"""Bars of one series that changed while a client was away: for more it loads the history again."""
-HEAD_START_US: Final = 60_000_000
-"""A series begins a little before what is asked for: of many clients that come back, others ask for less."""
-PATIENCE_S: Final = 8.0
-"""How long a recorder that does not answer is waited for: one that was killed is back by then."""
-RETRY_S: Final = 0.25
-ATTEMPTS: Final = 3
-"""More than what the board keeps may change while an answer is on its way: then it is asked again."""
-
-log = structlog.get_logger()
-
-Fetch: TypeAlias = Callable[[Series, int], Awaitable[BarsAnswer]]
-"""Ask the recorder for every bar of a series that changed after a version. Raises BusError."""
 
 
 class CandleReceiver(Protocol):
@@ -64,70 +43,6 @@ class CandleReceiver(Protocol):
 
     def join(self) -> None:
         """Join the audience of what is live now."""
-
-
-class CandleReplays:
-    """What all clients of a gateway want to have again."""
-
-    def __init__(self, fanout: Fanout, fetch: Fetch) -> None:
-        self.fanout: Final = fanout
-        self.asked = 0
-        self._board = fanout.candles
-        self._fetch = fetch
-        self._one_at_a_time: WeakKeyDictionary[Series, asyncio.Lock] = WeakKeyDictionary()
-        """Of all clients that come back for a series, one asks; the others find what it was answered."""
-        self._tasks: asyncio.TaskGroup | None = None
-
-    async def run(self) -> None:
-        """Serve until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            await asyncio.Event().wait()
-
-    def start(self, delivery: "CandleDelivery") -> asyncio.Task[None]:
-        assert self._tasks is not None  # it runs before the first client comes
-        return self._tasks.create_task(delivery.run())
-
-    async def since(self, series: Series, version_us: int) -> list[Change] | None:
-        """Return what changed after a version; None if that cannot be had."""
-        async with self._one_at_a_time.setdefault(series, asyncio.Lock()):
-            for _ in range(ATTEMPTS):
-                changes = series.since(version_us)
-                if changes is not None:
-                    return changes
-                question = self._board.ask(series, version_us, now_us() - HEAD_START_US)
-                answer = await self._insist(series, question.after_us)
-                if answer is None or not _reaches(answer, version_us):
-                    return None
-                if self._board.on_answer(question, answer.as_of_us, answer.bars):
-                    self.fanout.flush_soon(now_us())
-                    return self._changes_in(series, answer, version_us)
-        return None
-
-    def _changes_in(self, series: Series, answer: BarsAnswer, version_us: int) -> list[Change]:
-        """Return what an answer says of the time after a version, and what has changed since it was given."""
-        bars = answer.bars[answer.bars["version"] > version_us]
-        changes = self._board.changes_of(series, bars)
-        newer = series.since(answer.as_of_us) or []
-        return [one for one in changes if not series.knows_better(one.open_ms, answer.as_of_us)] + newer
-
-    async def _insist(self, series: Series, after_us: int) -> BarsAnswer | None:
-        give_up_s = time.monotonic() + PATIENCE_S
-        while True:
-            self.asked += 1
-            try:
-                return await self._fetch(series, after_us)
-            except BusError as error:
-                log.info("candles.no_answer", series=series.key, error=str(error))
-                if time.monotonic() > give_up_s:
-                    return None
-            await asyncio.sleep(RETRY_S)
-
-
-def _reaches(answer: BarsAnswer, version_us: int) -> bool:
-    """Say whether an answer holds everything after a version, and not too much."""
-    too_many = answer.state & AnswerState.MORE or (answer.bars["version"] > version_us).sum() > MAX_REPLAY
-    return answer.as_of_us >= version_us and not too_many
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,7 +84,9 @@ class CandleDelivery:
         self._fanout.flush_candles()  # so that what is live for this one has been written
         self.miss(self._board.mark(self._venues()))
         for key, since_us in wanted.items():
-            self._wishes[key] = Wish(key, since_us)
+            self._wishes[key] = Wish(
+                key, None if since_us is None else max(since_us, 1)
+            )  # 0 means "not known"
             self._marks.pop(key, None)
         self._work()
 

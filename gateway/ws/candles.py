@@ -103,8 +103,11 @@ class CandleBoard:
         records = frame.records
         is_watched = self._is_open[records["symbol_id"].astype(np.intp), _PLACES[records["interval"]]]
         for change in self._changes(records[is_watched]):
-            if frame.time_us > change.series.answered_us:
-                self._put(change, frame.time_us)
+            if frame.time_us <= change.series.answered_us:
+                continue
+            self._stamp += 1
+            if change.series.put(change, frame.time_us, self._stamp):
+                self._mark_dirty(change)
 
     def on_missed(self, subject: str) -> None:
         """React to batches that were lost, or may have been: all series of the venue must be asked for."""
@@ -131,25 +134,23 @@ class CandleBoard:
         heals = series.key in series.venue.to_heal
         bars = bars[np.argsort(bars["version"], kind="stable")]
         changes = list(zip(self.changes_of(series, bars), bars["version"].tolist(), strict=True))
+        news = [
+            (change._replace(is_repair=heals or change.is_repair), version_us)
+            for change, version_us in changes
+            if version_us > whole_us and not series.knows_better(change.open_ms, as_of_us)
+        ]
+        self._stamp += 1
         if not has_begun:
             series.begin(question.after_us, [one for one in changes if one[1] <= whole_us])
-        for change, version_us in changes:
-            if version_us > whole_us and not series.knows_better(change.open_ms, as_of_us):
-                self._put(change._replace(is_repair=heals or change.is_repair), version_us)
-        if not has_begun:
-            self._show_newest(series)
+        for change in series.merge(news, self._stamp):
+            self._mark_dirty(change)
+        if not has_begun and (newest := series.announce_newest(self._stamp)):
+            self._mark_dirty(newest)
         series.answered_us = max(series.answered_us, as_of_us)
         self.to_begin.pop(series.key, None)
         if question.gaps == series.venue.gaps:
             self._on_healed(series)
         return True
-
-    def _show_newest(self, series: Series) -> None:
-        """Deliver the newest bar to those who have asked for a series before it had begun."""
-        self._stamp += 1
-        newest = series.announce_newest(self._stamp)
-        if newest is not None:
-            self._dirty.setdefault(series.key, {})[newest.open_ms] = newest
 
     def _on_healed(self, series: Series) -> None:
         venue = series.venue
@@ -172,10 +173,8 @@ class CandleBoard:
             record = packed[place * size : (place + 1) * size]
             yield Change(series, open_ms, record, is_final, is_final and revision > 0)
 
-    def _put(self, change: Change, version_us: int) -> None:
-        if change.series.put(change, version_us, self._stamp + 1):
-            self._stamp += 1
-            self._dirty.setdefault(change.series.key, {})[change.open_ms] = change
+    def _mark_dirty(self, change: Change) -> None:
+        self._dirty.setdefault(change.series.key, {})[change.open_ms] = change
 
     # Out
 

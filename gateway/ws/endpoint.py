@@ -18,8 +18,9 @@ from uvicorn.server import ServerState
 from websockets.http11 import Request
 
 from gateway.ws.audience import Audience, Watchlist
-from gateway.ws.candle_delivery import CandleDelivery, CandleReplays
+from gateway.ws.candle_delivery import CandleDelivery
 from gateway.ws.candle_frames import encode_changes
+from gateway.ws.candle_replays import CandleReplays
 from gateway.ws.connection import Connection
 from gateway.ws.delivery import Replays
 from gateway.ws.lane import Mark
@@ -77,6 +78,12 @@ class Clients:
         """Tell every client that the symbol table has grown."""
         for client in tuple(self.connected):
             client.on_listed()
+
+    def on_out_of_reach(self, key: SeriesKey) -> None:
+        """Tell everybody who watches a series that this gateway has missed too much of it."""
+        for client in tuple(self.connected):
+            if key in client.session.candles:
+                client.tell_out_of_reach([key])
 
     async def sweep(self) -> None:
         """Once a second, ping the quiet, close the dead and the slow. Until cancelled."""

@@ -27,6 +27,10 @@ Item: TypeAlias = Trade | Gap
 Piece: TypeAlias = list[Trade] | Gap | Range
 
 
+LOGGED: Final = 512
+"""Items that a log keeps at least. They are some 220 bytes each, on a tape a trade is 40."""
+
+
 class Mark(NamedTuple):
     """Where a reader of a lane is."""
 
@@ -171,8 +175,9 @@ class TradeLane:
         self._log += ready
         self._position += len(ready)
         self._last_id = _last_id(ready, self._last_id)
-        if len(self._log) > self._capacity * 5 // 4:  # in steps, so that most flushes move nothing
-            del self._log[: -self._capacity]
+        logged = min(self._capacity, LOGGED)
+        if len(self._log) > logged * 5 // 4:  # in steps, so that most flushes move nothing
+            del self._log[:-logged]
         return ready
 
     def mark(self) -> Mark:

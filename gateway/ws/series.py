@@ -90,13 +90,16 @@ class Series:
 
     def put(self, change: Change, version_us: int, stamp: int) -> bool:
         """Take in a bar; say whether it has changed."""
-        kept = self._kept.get(change.open_ms)
-        if kept is not None and kept.change.packed == change.packed:
-            return False
-        self._kept.pop(change.open_ms, None)  # so that it stands at the end
-        self._kept[change.open_ms] = _Kept(version_us, stamp, change)
+        has_changed = self._keep(change, version_us, stamp)
         self._drop_oldest()
-        return True
+        return has_changed
+
+    def merge(self, changes: Iterable[tuple[Change, int]], stamp: int) -> list[Change]:
+        """Take in bars that changed a while ago, with their versions; return those that have."""
+        changed = [change for change, version_us in changes if self._keep(change, version_us, stamp)]
+        self._kept = dict(sorted(self._kept.items(), key=_version_of))
+        self._drop_oldest()
+        return changed
 
     def begin(self, after_us: int, earlier: Iterable[tuple[Change, int]]) -> None:
         """Take in what changed after a version and before anybody watched: bars and versions, in order."""
@@ -122,6 +125,14 @@ class Series:
         kept = self._kept.get(open_ms)
         return kept is not None and kept.version_us > as_of_us
 
+    def _keep(self, change: Change, version_us: int, stamp: int) -> bool:
+        kept = self._kept.get(change.open_ms)
+        if kept is not None and kept.change.packed == change.packed:
+            return False
+        self._kept.pop(change.open_ms, None)  # so that it stands at the end
+        self._kept[change.open_ms] = _Kept(version_us, stamp, change)
+        return True
+
     def _drop_oldest(self) -> None:
         while len(self._kept) > KEPT:
             dropped = self._kept.pop(next(iter(self._kept)))
@@ -146,3 +157,7 @@ class Series:
         if mark.stamp < self._dropped_stamp:
             return None
         return [kept.change for kept in self._kept.values() if kept.stamp > mark.stamp]
+
+
+def _version_of(item: tuple[int, _Kept]) -> int:
+    return item[1].version_us

@@ -14,7 +14,7 @@ from protocol.events import Gap, Kind, Trade
 from protocol.frames import LAYOUTS, Frame, seal_v2
 
 TRADES_KEPT: Final = 1_000_000
-"""Of all symbols together: some 300 MB, when every tape is full."""
+"""Of all symbols together: 40 MB, when every tape is full."""
 MAX_AHEAD: Final = 50_000
 """No gateway lags behind another by more trades: who is further ahead holds ids that are no more."""
 RECORDS_A_FRAME: Final = 1_000

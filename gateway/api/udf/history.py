@@ -105,23 +105,19 @@ def emptiness(window: Window, from_ms: int, countback: int) -> Body | None:
         if countback or newest_ms >= from_ms:
             return None
         answer["nextTime"] = newest_ms // 1000
-    body = orjson.dumps(answer)
-    return Body(body, body)
+    return Body(orjson.dumps(answer))
 
 
 def columns_body(window: Window, instrument: Instrument) -> Body:
     """Write a window as UDF's columns."""
     columns = columns_of(window, instrument)
-    body = orjson.dumps(
-        {
-            "s": "ok",
-            "t": columns.open_ms // np.int64(1000),
-            "o": columns.open,
-            "h": columns.high,
-            "l": columns.low,
-            "c": columns.close,
-            "v": columns.volume,
-        },
-        option=orjson.OPT_SERIALIZE_NUMPY,
-    )
-    return Body(body, body)
+    answer = {
+        "s": "ok",
+        "t": columns.open_ms // np.int64(1000),
+        "o": columns.open,
+        "h": columns.high,
+        "l": columns.low,
+        "c": columns.close,
+        "v": columns.volume,
+    }
+    return Body(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))

@@ -97,7 +97,7 @@ async def day_values(instrument: Instrument, history: History) -> dict[str, floa
         "open_price": bar["open"],
         "high_price": bar["high"],
         "low_price": bar["low"],
-        "volume": bar["volume"],
+        "volume": round(bar["volume"], instrument.quantity_precision),
     }
     if before:
         values["prev_close_price"] = dict(zip(names, before[-1], strict=True))["close"]

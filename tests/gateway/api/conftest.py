@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from wire_recorder import WireRecorder, make_bars, minutes_ago
+from recorder_at_the_wire import WireRecorder, make_bars, minutes_ago
 
 
 @dataclass

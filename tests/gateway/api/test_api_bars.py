@@ -4,7 +4,7 @@ import json
 
 import httpx
 import pytest
-from wire_recorder import make_bars, minutes_ago
+from recorder_at_the_wire import make_bars, minutes_ago, subscribed
 
 from gateway.api.bars import plan_window
 from gateway.api.params import BadParameter
@@ -234,7 +234,7 @@ def test_a_window_is_planned_from_what_is_given():
 async def test_what_a_chart_goes_on_asking_for_is_demanded_as_if_it_were_watched(rig, charted):
     heard = asyncio.Queue()
     await rig.bus.subscribe(subjects.CONTROL_SYMBOLS, lambda _, payload: heard.put_nowait(payload))
-    await rig.bus.flush()
+    await subscribed(rig.bus)
     await charted.get(f"/api/v1/symbols/{charted.symbol}/bars", resolution="1m")
     async with asyncio.timeout(5):
         while parse_demand(await heard.get()).wants.get(rig.venue) != [charted.symbol]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from wire_recorder import make_bars, minutes_ago
+from recorder_at_the_wire import make_bars, minutes_ago
 
 from gateway.api.udf.resolutions import RESOLUTIONS
 

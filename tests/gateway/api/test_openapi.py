@@ -8,8 +8,8 @@ from html import escape
 import httpx
 import msgspec
 import pytest
+from recorder_at_the_wire import WireRecorder, make_bars, minutes_ago
 from test_api_enigma import KNOWN
-from wire_recorder import WireRecorder, make_bars, minutes_ago
 
 from gateway.api.app import OPERATIONS
 from gateway.api.openapi import document, page

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
-from wire_recorder import WireRecorder
+from recorder_at_the_wire import WireRecorder, subscribed
 
 from gateway.history.windows import History, Window
 from processors.bus import BusAddress, connect
@@ -53,5 +53,5 @@ async def past(nats_url) -> AsyncIterator[Past]:
         await recorder.start(tasks)
         history = History(ours, table)
         await history.start()
-        await ours.flush()
+        await subscribed(ours)
         yield Past(history, recorder)

@@ -123,7 +123,7 @@ def test_a_present_block_does_not_come_back_with_its_symbol():
     cache = BarCache(1_000_000)
     cache.on_candles(candles(1), 11, 0.0)
     kept(cache, present(1))
-    cache.on_candles(candles(1), 12, SILENT_S + 1)
+    cache.on_candles(candles(1, interval=3), 12, SILENT_S + 1)
     assert cache.get(KEY, 0, SILENT_S + 1, is_live=True) is None
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wire_recorder import MINUTE_MS, make_bars, minutes_ago
+from recorder_at_the_wire import MINUTE_MS, make_bars, minutes_ago
 
 from gateway.history import questions
 from gateway.history.blocks import BLOCK_BARS, block_ms

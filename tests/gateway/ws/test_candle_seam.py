@@ -143,12 +143,12 @@ async def catch_up(watcher: Watcher, recorder: WireRecorder, market: Market) -> 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("most_bars", [KEPT - 1, 1_000], ids=["few bars", "many bars"])
-async def test_a_chart_ends_with_the_truth(make_rig, seed, most_bars):
+async def test_a_chart_ends_with_the_truth(make_rig, nats_url, seed, most_bars):
     """Where more bars change than a gateway keeps, some may come again in the state that they had."""
     draw = random.Random(seed)
     symbols = [f"SEAM{seed}X{number}USDT" for number in range(4)]
     intervals = list(MINUTES.values())
-    async with make_rig(symbols, LIMITS, send_buffer=4_096) as rig, recording(rig) as recorder:
+    async with make_rig(symbols, LIMITS, send_buffer=4_096) as rig, recording(rig, nats_url) as recorder:
         keys = [SeriesKey(rig.ids[symbol], interval) for symbol in symbols for interval in intervals]
         market = Market(recorder, keys, draw, most_bars)
         market.move()

@@ -17,8 +17,8 @@ from protocol.errors import CloseCode
 
 
 @pytest.fixture
-async def recorder(rig) -> AsyncIterator[WireRecorder]:
-    async with recording(rig) as running:
+async def recorder(rig, nats_url) -> AsyncIterator[WireRecorder]:
+    async with recording(rig, nats_url) as running:
         yield running
 
 
@@ -136,12 +136,12 @@ async def test_it_goes_on_from_a_version_as_the_binary_stream_does(rig, recorder
         assert await candle(client) == (btc, True, 0, 4.0)
 
 
-async def test_a_slow_client_gets_every_final_candle_when_it_reads_again(make_rig):
+async def test_a_slow_client_gets_every_final_candle_when_it_reads_again(make_rig, nats_url):
     symbols = [f"SLOWJSON{number}USDT" for number in range(40)]
     limits, query = ClientLimits(max_buffer_bytes=4_096), f"?symbols={','.join(symbols)}&partials=1"
     async with (
         make_rig(symbols, limits, send_buffer=4_096) as rig,
-        recording(rig) as recorder,
+        recording(rig, nats_url) as recorder,
         welcomed(rig, query) as client,
     ):
         client.transport.pause_reading()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from processors.bus import Bus, SlowEndpoint, Unavailable
+from processors.bus import Bus, BusAddress, SlowEndpoint, Unavailable, connect
 from processors.shell import now_us
 from protocol import subjects
 from protocol.bars import BAR, MAX_BARS, AnswerState, BarsAnswer, encode_answer, parse_query
@@ -111,13 +111,13 @@ def as_bar(version: int, row: Candle) -> tuple[float, ...]:
 
 
 @asynccontextmanager
-async def recording(rig) -> AsyncIterator[WireRecorder]:
+async def recording(rig, nats_url: str) -> AsyncIterator[WireRecorder]:
     """Play the recorder of a rig's venue, heard by its gateway."""
-    recorder = WireRecorder(rig.bus, rig.venue, rig.ids)
-    recorder.gate.set()
-    async with asyncio.TaskGroup() as tasks:
+    async with asyncio.TaskGroup() as tasks, connect(BusAddress([nats_url]), "recorder") as bus:
+        recorder = WireRecorder(bus, rig.venue, rig.ids)
+        recorder.gate.set()
         endpoint = SlowEndpoint("bars", subjects.REQUEST_BARS, recorder.answer)
-        await rig.bus.serve("test-recorder", "1.0.0", "a recorder", [], {}, [endpoint], tasks)
+        await bus.serve("test-recorder", "1.0.0", "a recorder", [], {}, [endpoint], tasks)
         yield recorder
         recorder.gate.set()
 

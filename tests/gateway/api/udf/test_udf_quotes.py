@@ -1,5 +1,5 @@
 import httpx
-from wire_recorder import make_bars, minutes_ago
+from recorder_at_the_wire import make_bars, minutes_ago
 
 from gateway.api.udf.quotes import MAX_SYMBOLS, quote_values
 from protocol.symbols import Instrument

@@ -1,6 +1,7 @@
 """Plays the recorder at the wire: answers questions over real arrays, and announces what changes."""
 
 import asyncio
+import contextlib
 import json
 import time
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from processors.bus import Bus, SlowEndpoint, Unavailable
+from processors.bus import Bus, NoAnswer, SlowEndpoint, Unavailable
 from protocol import subjects
 from protocol.bars import BAR, AnswerState, Bars, BarsAnswer, BarsQuery, encode_answer, no_bars, parse_query
 from protocol.batches import encode_batch
@@ -47,6 +48,12 @@ def make_bars(first_ms: int, count: int, interval: int = 1, *, running: bool = F
     return bars
 
 
+async def subscribed(bus: Bus) -> None:
+    """Wait until the server knows what this connection has subscribed to: it reads in order."""
+    with contextlib.suppress(NoAnswer):
+        await bus.request("nobody.answers.this")
+
+
 @dataclass
 class WireRecorder:
     """One venue. What it holds is `series`; a test may change it in silence, or by `announce`."""
@@ -76,7 +83,7 @@ class WireRecorder:
             SlowEndpoint("enigma", subjects.REQUEST_ENIGMA, self._answer_enigma),
         ]
         await self.bus.serve("test-recorder", "1.0.0", "a recorder", [], {}, slow, tasks)
-        await self.bus.flush()
+        await subscribed(self.bus)
 
     async def beat(self) -> None:
         """Be heard twice a second, until cancelled."""
@@ -118,7 +125,6 @@ class WireRecorder:
             frame = encode_v2(candles, self.version, Kind.CANDLE)
             batch = encode_batch(self.epoch_us, self.sequence, self.version, [frame])
             await self.bus.publish(subjects.recorded(self.venue), batch)
-            await self.bus.flush()
 
     def begin_anew(self) -> None:
         self.epoch_us, self.sequence = self.epoch_us + 1, 0
