@@ -77,7 +77,9 @@ def test_every_make_target_that_is_named_exists():
 
 
 @pytest.mark.parametrize("line", commands("tickgate"))
-def test_every_command_that_is_shown_exists_with_its_flags(line):
+def test_every_command_that_is_shown_exists_with_its_flags(line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("btc.parquet").touch()  # written by the command before
     arguments = shlex.split(line.partition(">")[0])
     command: click.Command = main
     while isinstance(command, click.Group):

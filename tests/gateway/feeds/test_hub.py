@@ -94,6 +94,10 @@ class Running:
         while not told or told[-1].id < heard[-1].id:
             told += await self.rest.agg_trades(native, told[-1].id + 1 if told else heard[0].id, 1_000)
         told = [trade for trade in told if trade.id <= heard[-1].id]
+        # What was just within the venue's reach when it was delivered may be beyond it by now.
+        gone = told[0].id - heard[0].id
+        assert gone < 100
+        heard = heard[max(gone, 0) :]
         assert [without_sending(one) for one in heard] == [without_sending(one) for one in told]
 
 
