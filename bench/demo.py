@@ -8,12 +8,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
 from bench.machine import Process, tree
 from gateway.processes.ports import find_free_port
+
+LOOK_S: Final = 1.0
+CALM_SHARE: Final = 0.3
+"""Of a core. What it does for what is recorded now is less, what it does at its start a whole one."""
+CALM_TIMEOUT_S: Final = 120.0
 
 
 class DemoEnded(Exception):
@@ -60,6 +65,16 @@ class Demo:
 
     async def until_ready(self, timeout_s: float = 60.0) -> None:
         await until_ok(f"{self.http}/readyz", self.process, timeout_s)
+
+    async def until_calm(self) -> None:
+        """Wait until the recorder has what it fetches at its start."""
+
+        async def is_calm() -> bool:
+            before_s = sum(one.cpu_s for one in self.children("recorder"))
+            await asyncio.sleep(LOOK_S)
+            return sum(one.cpu_s for one in self.children("recorder")) - before_s < CALM_SHARE * LOOK_S
+
+        await until(is_calm, CALM_TIMEOUT_S)
 
     async def stop(self, with_signal: signal.Signals = signal.SIGINT) -> int:
         with suppress(ProcessLookupError):

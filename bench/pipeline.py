@@ -22,6 +22,9 @@ from bench.machine import cpu_by_role, describe_machine, tree
 
 READY_TIMEOUT_S: Final = 60.0
 WARM_UP_S: Final = 2.0
+RECORDS_ONLY: Final = {"HISTORY_BACKFILL_BARS": "0", "FEATURE_ENIGMA_ENABLED": "false"}
+"""The recorder keeps what it hears; the first minutes of a demo, in which it loads the past of all symbols
+and the simulated exchange makes it, are another matter."""
 HOPS: Final = ("exchange_to_feed", "feed", "bus", "gateway")
 
 
@@ -49,6 +52,7 @@ async def run(params: Params) -> dict[str, Any]:
         httpx.AsyncClient(base_url=demo.http) as http,
         _listeners(params, demo.port, await demo.get("/api/v1/symbols")) as listeners,
     ):
+        await demo.until_calm()
         await asyncio.sleep(WARM_UP_S)
         await http.get("/stats", params={"reset": "hops"})
         before = tree(demo.process.pid) + tree(listeners.pid)
@@ -95,7 +99,7 @@ async def _gateway(params: Params) -> AsyncIterator[Demo]:
     arguments = ["--workers", str(params.workers), "--symbols", str(params.symbols)]
     arguments += ["--rate", str(params.rate)]
     with tempfile.TemporaryDirectory(prefix="tickgate-bench-") as data:
-        settings = {"EXCHANGE_STREAMS": params.streams}
+        settings = {"EXCHANGE_STREAMS": params.streams, **RECORDS_ONLY}
         async with run_demo(Path(data), *arguments, settings=settings) as demo:
             yield demo
 

@@ -128,15 +128,20 @@ class CandleProcessor:
                 doubts += [Doubt(native, *span) for span in symbol.minutes.on_time(now_ms)]
         return doubts
 
-    def take(self) -> list[Changed]:
-        """Return what changed since the last call, each bar once: final ones first, then running ones."""
+    def take(self, *, minutes_only: bool = False) -> list[Changed]:
+        """Return what changed since the last call, each bar once: final ones first, then running ones.
+
+        `minutes_only` leaves running bars that are longer than a minute for a later call, where no minute
+        has ended or was corrected: they are most of the work.
+        """
         finals: list[Changed] = []
         running: list[Changed] = []
-        for symbol in self._moved.values():
-            symbol.refresh()
+        moved, self._moved = self._moved, {}
+        for native, symbol in moved.items():
+            if not symbol.refresh(minutes_only):
+                self._moved[native] = symbol
             finals += symbol.take_finals()
             running += symbol.take_running()
-        self._moved.clear()
         return finals + running
 
     def running(self, native: str, interval: int) -> BarRow | None:
@@ -177,8 +182,10 @@ class _Symbol:
         """What `take_running` has returned last."""
         self._changed: dict[tuple[int, int], BarRow] = {}
         self._floor_ms = 0
+        self._was_seeded = False
 
     def seed(self, interval: int, rows: Sequence[BarRow], from_ms: int) -> None:
+        self._was_seeded = True
         if interval == 1:
             self.minutes.seed(rows, from_ms)
             return
@@ -189,11 +196,17 @@ class _Symbol:
         known.seed(rows, from_ms, to_ms)
         known.frontier_ms = max(known.frontier_ms, to_ms)
 
-    def refresh(self) -> None:
-        """Let all bars follow what was heard."""
+    def refresh(self, minutes_only: bool = False) -> bool:
+        """Let all bars follow what was heard, or the running minutes alone if nothing else is news.
+
+        Return whether it was all.
+        """
         self.minutes.refresh()
         changed, running = {1: self._take_changed(1)}, self.running
         running[1] = self.minutes.running()
+        if minutes_only and not changed[1] and not self._was_seeded:
+            return False
+        self._was_seeded = False
         for interval, child, longer, shorter in self._chain:
             longer.roll(changed[child], running[child], shorter is None or shorter.is_whole)
             changed[interval] = self._take_changed(interval)
@@ -201,6 +214,7 @@ class _Symbol:
         if self.minutes.floor_ms != self._floor_ms:
             self._floor_ms = self.minutes.floor_ms
             self._forget()
+        return True
 
     def _take_changed(self, interval: int) -> dict[int, bool]:
         finals = self._finals[interval]

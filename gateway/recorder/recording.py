@@ -22,6 +22,8 @@ from protocol.events import Enigma, Kind, Trade, TradeFlag
 from protocol.frames import LAYOUTS, Records
 from protocol.market import Bar
 
+LONGER_EVERY_US: Final = 1_000_000
+"""How often running bars of more than a minute are put together and told; minutes: every turn."""
 MAX_A_FRAME: Final = 4_000
 """Bars in one frame: 288 kB, well below what a NATS server takes."""
 _RECOVERED: Final = int(TradeFlag.RECOVERED)  # an IntFlag costs a microsecond each time
@@ -60,6 +62,7 @@ class Recording:
         self._natives: dict[int, str] = {}
         self._series: dict[tuple[str, int], Series] = {}
         self._corrections: list[Changed] = []
+        self._all_taken_us = 0
 
     # In
 
@@ -120,7 +123,10 @@ class Recording:
     def flush(self, now_us: int) -> Iterator[News]:
         """Number what has changed, put it into memory, and hand it out."""
         corrections, self._corrections = self._corrections, []
-        changes = [*corrections, *self.candles.take()]
+        minutes_only = now_us - self._all_taken_us < LONGER_EVERY_US
+        if not minutes_only:
+            self._all_taken_us = now_us
+        changes = [*corrections, *self.candles.take(minutes_only=minutes_only)]
         for start in range(0, len(changes), MAX_A_FRAME):
             yield self._keep(changes[start : start + MAX_A_FRAME], now_us)
         if self.enigma is None:

@@ -494,3 +494,23 @@ def test_symbols_do_not_mix_and_one_that_was_not_added_is_an_error():
     assert not candles.has_symbol("XRPUSDT")
     with pytest.raises(KeyError):
         candles.on_trades("XRPUSDT", [trade(1, at(0, 1), 7.0)])
+
+
+# In two speeds
+
+
+def test_longer_running_bars_may_wait_and_are_not_forgotten():
+    candles, _ = started()
+    early = {one.interval for one in candles.take(minutes_only=True)}
+    assert early == {1}
+    assert 5 in {one.interval for one in candles.take()}
+    assert candles.take() == []
+
+
+def test_the_end_of_a_minute_brings_the_longer_bars_along():
+    candles, _ = started()
+    candles.take()
+    candles.on_trades(NATIVE, [trade(3, at(1, 1), 103.0)])
+    candles.on_time(settled(0))
+    changed = {(one.interval, bool(one.row.flags & FINAL)) for one in candles.take(minutes_only=True)}
+    assert {(1, True), (1, False), (3, False), (5, False)} <= changed
