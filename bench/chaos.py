@@ -120,7 +120,7 @@ async def run(params: Params) -> dict[str, Any]:
             run_demo(Path(data), *arguments, settings=settings) as demo,
             asyncio.TaskGroup() as tasks,
         ):
-            symbols = [one["symbol"] for one in await demo.get("/api/v1/symbols")]
+            symbols = [one["symbol"] for one in await demo.symbols(params.symbols)]
             holders = [Holder() for _ in range(params.clients)]
             following = [
                 tasks.create_task(holder.follow(Stream(demo.ws, symbols, kinds=("trade",))))

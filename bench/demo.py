@@ -66,6 +66,17 @@ class Demo:
     async def until_ready(self, timeout_s: float = 60.0) -> None:
         await until_ok(f"{self.http}/readyz", self.process, timeout_s)
 
+    async def symbols(self, count: int) -> list[dict[str, Any]]:
+        """Return what can be watched, once all of it is carried: a gateway is ready before that."""
+        listed: list[dict[str, Any]] = []
+
+        async def are_carried() -> bool:
+            listed[:] = await self.get("/api/v1/symbols")
+            return sum(one["carried"] for one in listed) >= count
+
+        await until(are_carried)
+        return listed
+
     async def until_calm(self) -> None:
         """Wait until the recorder has what it fetches at its start."""
 

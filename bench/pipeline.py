@@ -50,7 +50,7 @@ async def run(params: Params) -> dict[str, Any]:
     async with (
         _gateway(params) as demo,
         httpx.AsyncClient(base_url=demo.http) as http,
-        _listeners(params, demo.port, await demo.get("/api/v1/symbols")) as listeners,
+        _listeners(params, demo.port, await demo.symbols(params.symbols)) as listeners,
     ):
         await demo.until_calm()
         await asyncio.sleep(WARM_UP_S)

@@ -32,11 +32,13 @@ async def traded(demo: Demo, held: Iterable[Trades], newest: dict[str, int]) -> 
         for symbol, last in newest.items():
             firsts = [min(one[symbol]) for one in held if one.get(symbol)]
             truth[symbol] = {}
-            place = min(firsts, default=last + 1)
+            first = place = min(firsts, default=last + 1)
             while place <= last:
                 page = await _page(sim, {"symbol": symbol, "fromId": place, "limit": PAGE})
                 truth[symbol] |= {one["a"]: (float(one["p"]), float(one["q"])) for one in page}
                 place = page[-1]["a"] + 1
+            if not truth[symbol].keys() >= set(range(first, last + 1)):
+                raise ValueError(f"the exchange does not tell all that it traded of {symbol}")
     return truth
 
 

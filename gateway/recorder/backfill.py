@@ -15,6 +15,7 @@ The rules of this file:
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
@@ -88,7 +89,7 @@ class Backfill:
 
         `news_since_us` is when the last recorder stopped writing.
         """
-        self.fetched = 0
+        self.fetched: Counter[Series] = Counter()
         self._store = store
         self._coverage = coverage
         self._memory = memory
@@ -218,7 +219,7 @@ class Backfill:
         """Fetch the bars of a page, write and cover it; return when its first bar opened, if it has any."""
         bars = await self._ask(series, page, is_demanded)
         rows = [bar_row(bar) for bar in bars if bar.final and page.from_ms <= bar.open_ms < page.to_ms]
-        self.fetched += len(rows)
+        self.fetched[series] += len(rows)
         known = _compare(rows, await self._archive.read(series, *page, PAGE_BARS))
         news = [row for row in known.unknown if self._is_news(series, row)]
         old = [row for row in known.unknown if not self._is_news(series, row)]

@@ -86,11 +86,12 @@ class Orders:
 
     async def backfill(self, order: Order) -> Done:
         """Do one chunk. Raises FAILURES."""
-        series, before = Series(order.venue, order.native, order.interval), self._backfill.fetched
+        series = Series(order.venue, order.native, order.interval)
+        before = self._backfill.fetched[series]
         filled = await self._backfill.fill(
             series, Span(order.from_ms, order.to_ms), until_s=time.monotonic() + CHUNK_S
         )
-        return Done(filled.from_ms, self._backfill.fetched - before, filled.is_finished)
+        return Done(filled.from_ms, self._backfill.fetched[series] - before, filled.is_finished)
 
     async def export_file(self, transfer: Transfer) -> Transferred:
         """Raises StoreDown and BadParquet."""

@@ -148,7 +148,7 @@ class Recorder:
                 "dropped": self._memory.dropped,
                 "refused_for": self._writer.refused_for,
                 "answers": self._bars.answered,
-                "fetched": self._backfill.fetched,
+                "fetched": self._backfill.fetched.total(),
                 "fetches_under_way": self._backfill.under_way,
                 "in_doubt": self._doubts.waiting,
                 "doubts_settled": self._doubts.settled,
