@@ -72,7 +72,7 @@ class Demo:
 
         async def are_carried() -> bool:
             listed[:] = await self.get("/api/v1/symbols")
-            return sum(one["carried"] for one in listed) >= count
+            return len([one for one in listed if one["carried"]]) >= count
 
         await until(are_carried)
         return listed
