@@ -27,7 +27,7 @@ from bench import store as market
 from bench.demo import Demo, run_demo, until
 from bench.machine import cpu_by_role, describe_machine, tree
 from gateway.history.blocks import BLOCK_BARS, block_ms
-from gateway.store.duck import DuckStore
+from gateway.store.duck.store import DuckStore
 from gateway.store.history import Change, Span
 from protocol.bars import Series
 

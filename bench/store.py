@@ -24,7 +24,7 @@ import numpy as np
 from zlib_ng.zlib_ng import crc32
 
 from bench.machine import describe_machine
-from gateway.store.duck import DuckStore
+from gateway.store.duck.store import DuckStore
 from gateway.store.history import Change, Span
 from gateway.store.parquet import export_parquet
 from protocol.bars import BAR, Bars, Series

@@ -15,9 +15,9 @@ from typing import Final
 
 import structlog
 
-from gateway.ws.candle_replays import HEAD_START_US
+from gateway.ws.candles.replays import HEAD_START_US
+from gateway.ws.candles.series import Series
 from gateway.ws.fanout import Fanout, now_us
-from gateway.ws.series import Series
 from processors.bus import Bus, BusError, NoAnswer
 from protocol import subjects
 from protocol.bars import AnswerState, BarsAnswer, BarsQuery, decode_answer, format_query

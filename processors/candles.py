@@ -37,9 +37,9 @@ as it is known.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from processors.bar_row import BarRow
-from processors.longer_bars import LongerBars
-from processors.minutes import Minutes
+from processors.bars.bar_row import BarRow
+from processors.bars.longer_bars import LongerBars
+from processors.bars.minutes import Minutes
 from protocol.bars import Bars
 from protocol.events import CandleFlag, Trade
 from protocol.intervals import open_of

@@ -24,7 +24,7 @@ from gateway.recorder.archive import FOREVER_MS, Archive
 from gateway.recorder.coverage import Coverage
 from gateway.recorder.memory import Memory, as_bars
 from gateway.store.history import Change, HistoryStore, Span, StoreDown
-from processors.bar_row import MAX_REVISION, BarRow, is_same
+from processors.bars.bar_row import MAX_REVISION, BarRow, is_same
 from protocol.bars import MAX_BARS, Bars, Series
 from protocol.events import CandleFlag
 from protocol.intervals import MONTH, next_open, open_of

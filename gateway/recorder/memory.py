@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from gateway.store.history import Change
-from processors.bar_row import BarRow
+from processors.bars.bar_row import BarRow
 from protocol.bars import BAR, Bars, Series
 from protocol.events import CandleFlag
 

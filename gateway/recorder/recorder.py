@@ -30,7 +30,7 @@ from gateway.registry import Registry
 from gateway.store.history import HistoryStore, StoreDown
 from gateway.store.spool import SpooledStore
 from gateway.trade_fetcher import TradeFetcher
-from processors.bar_row import BarRow
+from processors.bars.bar_row import BarRow
 from processors.bus import Bus
 from processors.shell import now_us
 from protocol.bars import Series

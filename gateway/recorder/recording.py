@@ -14,7 +14,7 @@ import numpy as np
 
 from gateway.recorder.memory import FINAL, Memory, as_bars
 from gateway.recorder.versions import VersionClock
-from processors.bar_row import BarRow
+from processors.bars.bar_row import BarRow
 from processors.candles import CandleProcessor, Changed, Doubt
 from processors.enigma import EnigmaProcessor
 from protocol.bars import Bars, Series

@@ -29,7 +29,7 @@ from gateway.roles.feed import venues
 from gateway.roles.folder import bus_of
 from gateway.roles.recorder import opened
 from gateway.store.parquet import BadParquet
-from processors.bar_row import BarRow
+from processors.bars.bar_row import BarRow
 from processors.bus import Bus, BusError, NoAnswer, connect
 from processors.shell import now_us
 from protocol import subjects

@@ -29,7 +29,7 @@ from gateway.registry import Registry
 from gateway.repair import Repair, TradeFetcher
 from gateway.roles.bus import bus_address, bus_name, bus_needed
 from gateway.wire import WireReader
-from gateway.ws.candle_replays import CandleReplays
+from gateway.ws.candles.replays import CandleReplays
 from gateway.ws.delivery import Replays
 from gateway.ws.door import protocol_class
 from gateway.ws.endpoint import ClientLimits, Clients

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.config.settings import Settings
-from gateway.store.duck import DuckStore
+from gateway.store.duck.store import DuckStore
 from gateway.store.operations import OperatedStore
 from gateway.store.spool import SpooledStore
 

@@ -31,8 +31,8 @@ import msgspec
 import numpy as np
 
 from gateway.store import spans
-from gateway.store.duck_bars import BAR_COLUMNS, BAR_FIELDS, fetch_bars, insert_bars
-from gateway.store.duck_file import CONFIG
+from gateway.store.duck.bars import BAR_COLUMNS, BAR_FIELDS, fetch_bars, insert_bars
+from gateway.store.duck.file import CONFIG
 from gateway.store.history import Change, HistoryStore, Span
 from protocol.bars import Bars, Series
 from protocol.errors import UnknownInterval

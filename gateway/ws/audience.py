@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from gateway.ws.candles.series import CandleMark, Venue
 from gateway.ws.lane import Mark
-from gateway.ws.series import CandleMark, Venue
 from protocol.events import Kind, SeriesKey
 from protocol.table import Ids
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from gateway.ws.candle_stream import CandleClient
+from gateway.ws.candles.stream import CandleClient
 from gateway.ws.endpoint import Client, Clients
 from gateway.ws.stream import StreamClient
 

@@ -1,6 +1,6 @@
 """The clients of a gateway: what each of its streams has in common, and all of them together.
 
-The binary stream is `stream.py`, the JSON candle stream `candle_stream.py`; `door.py` tells them apart. JSON
+The binary stream is `stream.py`, the JSON candle stream `candles/stream.py`; `door.py` tells them apart. JSON
 text both ways. Close codes: `protocol/SPEC.md`.
 """
 
@@ -18,14 +18,14 @@ from uvicorn.server import ServerState
 from websockets.http11 import Request
 
 from gateway.ws.audience import Audience, Watchlist
-from gateway.ws.candle_delivery import CandleDelivery
-from gateway.ws.candle_frames import encode_changes
-from gateway.ws.candle_replays import CandleReplays
+from gateway.ws.candles.delivery import CandleDelivery
+from gateway.ws.candles.frames import encode_changes
+from gateway.ws.candles.replays import CandleReplays
+from gateway.ws.candles.series import CandleMark, Change
 from gateway.ws.connection import Connection
 from gateway.ws.delivery import Replays
 from gateway.ws.lane import Mark
 from gateway.ws.outbox import Outbox
-from gateway.ws.series import CandleMark, Change
 from protocol.control import Error, format_message
 from protocol.errors import CloseCode, ProtocolError
 from protocol.events import Kind, SeriesKey

@@ -6,7 +6,7 @@ symbol is all that a flush encodes. Frames are shared: by all clients of an audi
 audiences of which the same symbols changed.
 
 Trades are the exception: every one of them is written, in the order of its lane (`lane.py`). So is every
-candle that became final or was corrected (`candles.py`).
+candle that became final or was corrected (`candles/board.py`).
 """
 
 import asyncio
@@ -18,11 +18,11 @@ import numpy as np
 
 from gateway.metrics import Histogram
 from gateway.ws.audience import Audience, Audiences, Member, as_ids
-from gateway.ws.candle_frames import CandleEncoder
-from gateway.ws.candles import CandleBoard
+from gateway.ws.candles.board import CandleBoard
+from gateway.ws.candles.frames import CandleEncoder
+from gateway.ws.candles.series import CandleMark
 from gateway.ws.connection import frame_binary
 from gateway.ws.outbox import KINDS
-from gateway.ws.series import CandleMark
 from gateway.ws.trades import TradeEncoder, TradeLanes
 from protocol.batches import Batch
 from protocol.events import Kind

@@ -6,7 +6,7 @@ each, saying how many changes it stands for. Its size is bounded by the client's
 client that stays full for longer than `max_lag_s` is closed with 4508 and counted.
 
 Trades are not left out: of each symbol the outbox holds the mark from which they go on. Candles have one mark
-for all of a client's (`candle_delivery.py`).
+for all of a client's (`candles/delivery.py`).
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
 import pytest
 from trading_days import FINAL, MINUTE, NOON, REBUILT, REST, Numbers, bar, bars_of, flat, numbers, rising
 
-from processors.bar_row import BarRow, as_final, as_running, corrected, is_same, join
+from processors.bars.bar_row import BarRow, as_final, as_running, corrected, is_same, join
 from protocol.bars import BAR
 
 

@@ -22,8 +22,8 @@ from trading_days import (
     venue_bar,
 )
 
+from processors.bars.minutes import SILENCE_MS
 from processors.candles import CandleProcessor, Doubt
-from processors.minutes import SILENCE_MS
 from protocol.events import Trade
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from trading_days import FINAL, MINUTE, NATIVE, Kept, numbers, processor
 
-from processors.minutes import GRACE_MS
+from processors.bars.minutes import GRACE_MS
 from protocol.events import Trade, TradeFlag
 from protocol.intervals import open_of
 

@@ -1,6 +1,6 @@
 from trading_days import HOUR, MINUTE, NOON
 
-from processors.doubts import ASKED_MS, Doubts
+from processors.bars.doubts import ASKED_MS, Doubts
 
 
 def test_minutes_that_touch_are_one_question_and_no_minute_is_asked_for_twice():

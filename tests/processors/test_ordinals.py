@@ -1,4 +1,4 @@
-from processors.ordinals import NEW_NUMBERS_US, Ordinals
+from processors.bars.ordinals import NEW_NUMBERS_US, Ordinals
 
 T0 = 1_781_265_600_000_000
 

@@ -23,8 +23,8 @@ from trading_days import (
     venue_bar,
 )
 
-from processors.bar_row import BarRow
-from processors.rollup import roll_up
+from processors.bars.bar_row import BarRow
+from processors.bars.rollup import roll_up
 from protocol.bars import Bars, no_bars
 from protocol.intervals import MONTH, next_open
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from processors.bar_row import BarRow
+from processors.bars.bar_row import BarRow
 from processors.candles import CandleProcessor
 from protocol.bars import BAR, Bars
 from protocol.events import CandleFlag, Trade, TradeFlag

@@ -19,7 +19,7 @@ from gateway.recorder.recorder import Options, Recorder, last_version
 from gateway.registry import Registry
 from gateway.roles import feed
 from gateway.sim.server import SimulatedExchange
-from gateway.store.duck import DuckStore
+from gateway.store.duck.store import DuckStore
 from gateway.store.history import HistoryStore
 from gateway.store.spool import SpooledStore
 from processors.bus import Bus, BusAddress, Endpoint, NoAnswer, connect

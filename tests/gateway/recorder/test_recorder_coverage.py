@@ -6,7 +6,7 @@ import pytest
 
 from gateway.recorder.coverage import Coverage, without
 from gateway.recorder.versions import VersionClock
-from gateway.store.duck import DuckStore
+from gateway.store.duck.store import DuckStore
 from gateway.store.history import Span
 from protocol.bars import Series
 

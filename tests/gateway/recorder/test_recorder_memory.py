@@ -2,7 +2,7 @@
 
 from gateway.recorder.memory import MAX_RUNNING, Memory, as_bars, merged
 from gateway.store.history import Change
-from processors.bar_row import BarRow
+from processors.bars.bar_row import BarRow
 from protocol.bars import Series, no_bars
 from protocol.events import CandleFlag
 

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.recorder.recorder import Options
 from gateway.sim.server import SimOptions, SimulatedExchange
-from gateway.store.duck import DuckStore
+from gateway.store.duck.store import DuckStore
 from gateway.store.history import StoreDown
 from gateway.store.operations import Operation
 from gateway.store.spool import SpooledStore

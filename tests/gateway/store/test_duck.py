@@ -14,7 +14,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from gateway.store.duck import DuckStore
+from gateway.store.duck.store import DuckStore
 from gateway.store.history import Change, Span, StoreDown, StoreUnusable
 from protocol.bars import Series
 
@@ -25,7 +25,7 @@ WRITER = textwrap.dedent(
     import asyncio, sys
     from pathlib import Path
     import numpy as np
-    from gateway.store.duck import DuckStore
+    from gateway.store.duck.store import DuckStore
     from gateway.store.history import Change, Span
     from protocol.bars import BAR, Series
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gateway.store import parquet
-from gateway.store.duck import DuckStore
+from gateway.store.duck.store import DuckStore
 from gateway.store.history import Change, Span
 from gateway.store.parquet import BadParquet, Imported, export_parquet, import_parquet
 from protocol.bars import BAR, Series

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gateway.processes.ports import find_free_port
-from gateway.store.duck import DuckStore
+from gateway.store.duck.store import DuckStore
 from gateway.store.history import Change, Span, StoreDown, StoreUnusable
 from gateway.store.influx import InfluxStore
 from gateway.store.spool import SpooledStore

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 import numpy as np
 import pytest
 
-from gateway.store.duck import DuckStore
+from gateway.store.duck.store import DuckStore
 from gateway.store.history import Change, HistoryStore, Span
 from gateway.store.influx import InfluxStore
 from gateway.store.spool import SpooledStore

@@ -2,8 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.ws.audience import Audiences, Watchlist
+from gateway.ws.candles.series import CandleMark
 from gateway.ws.lane import Mark
-from gateway.ws.series import CandleMark
 from protocol.events import Kind
 
 

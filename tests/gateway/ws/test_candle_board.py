@@ -1,7 +1,7 @@
 import numpy as np
 
-from gateway.ws.candles import CandleBoard
-from gateway.ws.series import CandleMark
+from gateway.ws.candles.board import CandleBoard
+from gateway.ws.candles.series import CandleMark
 from protocol.bars import BAR, Bars
 from protocol.events import Candle, CandleFlag, Kind, SeriesKey
 from protocol.frames import Frame, decode_v2, encode_v2

@@ -15,8 +15,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from wire_recorder import MINUTE_MS, START_MS, Chart, WireRecorder, recording
 
+from gateway.ws.candles.series import KEPT
 from gateway.ws.endpoint import ClientLimits
-from gateway.ws.series import KEPT
 from protocol.events import Candle, SeriesKey
 from protocol.frames import decode_v2
 from protocol.intervals import MINUTES, format_interval

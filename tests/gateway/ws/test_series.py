@@ -1,4 +1,4 @@
-from gateway.ws.series import KEPT, CandleMark, Change, Series, Venue
+from gateway.ws.candles.series import KEPT, CandleMark, Change, Series, Venue
 from protocol.events import SeriesKey
 from protocol.symbols import Instrument
 

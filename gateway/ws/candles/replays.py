@@ -17,8 +17,8 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
+from gateway.ws.candles.series import Change, Series
 from gateway.ws.fanout import Fanout, now_us
-from gateway.ws.series import Change, Series
 from processors.bus import BusError
 from protocol.bars import AnswerState, BarsAnswer
 from protocol.events import SeriesKey

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from processors.spans import Span, Spans
+from processors.bars.spans import Span, Spans
 from protocol.intervals import next_open, open_of
 
 ASKED_MS: Final = 7 * 86_400_000

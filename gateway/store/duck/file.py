@@ -16,7 +16,7 @@ from typing import Final
 
 import duckdb
 
-from gateway.store.duck_bars import BAR_COLUMNS
+from gateway.store.duck.bars import BAR_COLUMNS
 from gateway.store.history import StoreDown, StoreUnusable
 from gateway.store.segments import sync_folder
 

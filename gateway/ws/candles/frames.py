@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from gateway.ws.audience import Form
+from gateway.ws.candles.series import Change
 from gateway.ws.connection import frame_binary, frame_text
-from gateway.ws.series import Change
 from protocol.candle_stream import format_candle, format_resync_done, plain_name
 from protocol.events import Candle, Kind, SeriesKey
 from protocol.frames import LAYOUTS, seal_v2

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gateway.ws.series import CandleMark, Change, Series, Venue
+from gateway.ws.candles.series import CandleMark, Change, Series, Venue
 from protocol import subjects
 from protocol.bars import Bars
 from protocol.events import MAX_SYMBOL_ID, CandleFlag, Kind, SeriesKey

@@ -13,8 +13,8 @@ The rules of this file:
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 
-from processors.bar_row import BarRow, as_final, as_running, join
-from processors.final_bars import FinalBars
+from processors.bars.bar_row import BarRow, as_final, as_running, join
+from processors.bars.final_bars import FinalBars
 from protocol.intervals import next_open, open_of
 
 

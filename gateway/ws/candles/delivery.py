@@ -5,7 +5,7 @@ The rules of this file:
   for more, all of them are brought up to date, each from where it was, and turn live again together.
 - So one number is enough to come back with: the version that the last CANDLE frame stated. Until a client is
   up to date its frames state the lowest version after which it may still lack something.
-- What changed comes from what the board keeps, else from the recorder (`candle_replays.py`). What neither can
+- What changed comes from what the board keeps, else from the recorder (`replays.py`). What neither can
   give is an error that names the series: its history has to be loaded again.
 - Nothing is written to a full socket. What then waits is where each series was, and at most one answer of
   the recorder. When the socket drains, every bar that changed comes in its newest state: running ones have
@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
-from gateway.ws.candle_frames import RECORDS_A_FRAME
-from gateway.ws.candle_replays import CandleReplays
-from gateway.ws.candles import lowest
+from gateway.ws.candles.board import lowest
+from gateway.ws.candles.frames import RECORDS_A_FRAME
+from gateway.ws.candles.replays import CandleReplays
+from gateway.ws.candles.series import CandleMark, Change, Series, Venue
 from gateway.ws.outbox import Outbox
-from gateway.ws.series import CandleMark, Change, Series, Venue
 from protocol.events import SeriesKey
 
 

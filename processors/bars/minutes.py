@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-from processors.bar_row import BarRow, flat_after, is_same, word_of
-from processors.doubts import Doubts
-from processors.final_bars import FinalBars
-from processors.minute import Minute
-from processors.ordinals import Ordinals
-from processors.spans import Span
+from processors.bars.bar_row import BarRow, flat_after, is_same, word_of
+from processors.bars.doubts import Doubts
+from processors.bars.final_bars import FinalBars
+from processors.bars.minute import Minute
+from processors.bars.ordinals import Ordinals
+from processors.bars.spans import Span
 from protocol.events import CandleFlag, Trade
 from protocol.intervals import open_of
 from protocol.market import Bar

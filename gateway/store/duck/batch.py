@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import duckdb
 
 from gateway.store import spans
-from gateway.store.duck_bars import insert_bars
+from gateway.store.duck.bars import insert_bars
 from gateway.store.history import Change, Span
 from gateway.store.operations import Cover, KeepBars, KeepTicks, Operation, Uncover
 from protocol.bars import Bars, Series

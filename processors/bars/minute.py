@@ -3,7 +3,7 @@
 from math import inf
 from typing import Final
 
-from processors.bar_row import BarRow
+from processors.bars.bar_row import BarRow
 from protocol.events import Trade, TradeFlag
 
 _TAKER_SOLD: Final = int(TradeFlag.TAKER_SOLD)

@@ -30,9 +30,9 @@ import numpy as np
 import structlog
 
 from gateway.store.convoy import Convoy
-from gateway.store.duck_bars import BAR_FIELDS, fetch_bars
-from gateway.store.duck_batch import EVERY_BAR, TICKS, Batch, Catalog, read_catalog
-from gateway.store.duck_file import DuckFile
+from gateway.store.duck.bars import BAR_FIELDS, fetch_bars
+from gateway.store.duck.batch import EVERY_BAR, TICKS, Batch, Catalog, read_catalog
+from gateway.store.duck.file import DuckFile
 from gateway.store.history import Span, StoreDown
 from gateway.store.operations import OperatedStore, Operation, newest
 from protocol.bars import Bars, Series, no_bars

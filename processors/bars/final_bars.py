@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from processors.bar_row import BarRow, corrected
-from processors.spans import Spans
+from processors.bars.bar_row import BarRow, corrected
+from processors.bars.spans import Spans
 from protocol.events import CandleFlag
 
 
