@@ -119,5 +119,22 @@ def store(json: bool, **params: Any) -> None:
     _print(asyncio.run(measured.run(measured.Params(**params))), measured.format_table, json)
 
 
+@bench.command()
+@click.option("--symbols", default=500, show_default=True, help="symbols that trade")
+@click.option("--rate", default=20_000.0, show_default=True, help="trades a second, of all of them")
+@click.option("--seconds", default=20.0, show_default=True, help="for how long")
+@click.option("--seed", default=7, show_default=True, help="of the trades")
+@as_json
+def recorder(json: bool, **params: Any) -> None:
+    """Measure what a trade costs the recorder, and whether it keeps up.
+
+    \b
+    Example:  tickgate bench recorder --rate 30000 --json
+    """
+    from bench import recorder as measured
+
+    _print(asyncio.run(measured.run(measured.Params(**params))), measured.format_table, json)
+
+
 def _print(result: dict[str, Any], lay_out: Callable[[dict[str, Any]], str], json: bool) -> None:
     click.echo(msgspec.json.encode(result).decode() if json else lay_out(result))
