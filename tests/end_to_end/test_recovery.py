@@ -52,6 +52,16 @@ async def test_a_killed_process_comes_back_and_the_stream_goes_on(start_demo, ro
         await until_replaced(demo, role, victim)
         await fresh_prices(stream, len(SYMBOLS))  # on the same connection
         await stream.close()
+        await until_well(demo)
+
+
+async def until_well(demo) -> None:
+    """Wait until health has nothing to complain of."""
+
+    async def is_well() -> bool:
+        return (await demo.get("/healthz"))["status"] == "ok"
+
+    await until(is_well)
 
 
 async def test_a_killed_gateway_comes_back_on_its_port(start_demo):
