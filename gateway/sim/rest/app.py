@@ -26,6 +26,9 @@ from gateway.sim.rest.params import ApiError, Params
 
 Weigh = Callable[[Params], int]
 
+SLOW_ANSWERS: Final = 2
+"""At the same time: each makes the past in a thread, and the streams need threads and the interpreter, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -115,8 +118,9 @@ FUTURES: Final = {
 def make_app(exchange: Exchange) -> Starlette:
     """Make the HTTP application of an exchange."""
     boards = {Board.SPOT: SPOT, Board.USDM: FUTURES, Board.COINM: FUTURES}
+    slowly = asyncio.Semaphore(SLOW_ANSWERS)
     routes = [
-        Route(f"/{board.value}/{path}", _Handler(exchange, board, endpoint).handle)
+        Route(f"/{board.value}/{path}", _Handler(exchange, board, endpoint, slowly).handle)
         for board, endpoints in boards.items()
         for path, endpoint in endpoints.items()
     ]
@@ -126,10 +130,13 @@ def make_app(exchange: Exchange) -> Starlette:
 class _Handler:
     """Answers one path."""
 
-    def __init__(self, exchange: Exchange, board: Board, endpoint: Endpoint) -> None:
+    def __init__(
+        self, exchange: Exchange, board: Board, endpoint: Endpoint, slowly: asyncio.Semaphore
+    ) -> None:
         self._exchange = exchange
         self._board = board
         self._endpoint = endpoint
+        self._slowly = slowly
 
     async def handle(self, request: Request) -> Response:
         now_us, address = self._exchange.clock(), request.client.host if request.client else ""
@@ -158,7 +165,8 @@ class _Handler:
         if isinstance(params, ApiError):
             raise params
         if self._endpoint.slow:
-            return await asyncio.to_thread(self._endpoint.answer, params, at)
+            async with self._slowly:
+                return await asyncio.to_thread(self._endpoint.answer, params, at)
         return self._endpoint.answer(params, at)
 
     def _moment(self, request: Request, now_us: int) -> Moment:
