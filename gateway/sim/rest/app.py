@@ -27,7 +27,7 @@ from gateway.sim.rest.params import ApiError, Params
 Weigh = Callable[[Params], int]
 
 SLOW_ANSWERS: Final = 2
-"""At the same time: each makes the past in a thread, and the streams need threads and the interpreter, too."""
+"""At the same time: each makes the past in a thread, and the streams need threads, too."""
 
 
 @dataclass(frozen=True, slots=True)
