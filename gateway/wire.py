@@ -21,6 +21,9 @@ from protocol.errors import ProtocolError
 
 SNAPSHOT_TIMEOUT_S: Final = 2.0
 RETRY_S: Final = 0.5
+LOOK_AGAIN_S: Final = 0.02
+LOOKS: Final = 100
+"""So often a symbol that was heard of is looked for in the registry; then it was none."""
 
 log = structlog.get_logger()
 
@@ -50,6 +53,8 @@ class WireReader:
         self._to_heal: dict[str, None] = {}
         self._registry_is_old = False
         self._registry_changes = 0
+        self._announced: dict[tuple[str, str], int] = {}
+        """Symbols that were heard of, and how often they were looked for since."""
         self._wake = asyncio.Event()
 
     @property
@@ -85,6 +90,8 @@ class WireReader:
             changes = self._registry_changes
             if await self._registry.refresh():
                 self._on_listed()
+            if self._announced and await self._is_to_come():
+                continue
             self._registry_is_old = changes != self._registry_changes
         for subject in tuple(self._to_heal):
             venue, shard = subjects.parse_wire(subject)
@@ -94,6 +101,16 @@ class WireReader:
             del self._to_heal[subject]
             self.snapshots += 1
             self._take_snapshot(subject, payload)
+
+    async def _is_to_come(self) -> bool:
+        """Say whether a symbol was heard of that cannot be read yet: it is being stored while we hear it."""
+        known = self._registry.table.by_native
+        self._announced = {
+            one: looks + 1 for one, looks in self._announced.items() if looks < LOOKS and known(*one) is None
+        }
+        if self._announced:
+            await asyncio.sleep(LOOK_AGAIN_S)
+        return bool(self._announced)
 
     def _take_snapshot(self, subject: str, payload: bytes) -> None:
         try:
@@ -130,7 +147,13 @@ class WireReader:
         self._to_heal[subject] = None
         self._wake.set()
 
-    def _on_symbol(self, _subject: str, _payload: bytes) -> None:
+    def _on_symbol(self, subject: str, _payload: bytes) -> None:
+        try:
+            _, venue, native = subjects.parse_symbol_subject(subject)
+        except ProtocolError as error:
+            log.warning("wire.bad_symbol", subject=subject, error=str(error))
+            return
+        self._announced[venue, native] = 0
         self._read_registry()
 
     def _read_registry(self) -> None:
