@@ -4,15 +4,18 @@ part of the OpenAPI document both derive from the declaration.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from enum import StrEnum
+from typing import Any, Final, Protocol, TypeAlias
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.accounts.identity import Identity, Scope
 from gateway.api.answers import JSON
-from gateway.api.params import Param, read_params
-from gateway.api.refusals import REFUSALS, Refusal, refusal_of, refuse
+from gateway.api.params import BadParameter, Param, read_params
+from gateway.api.refusals import REFUSALS, NotAllowed, Refusal, refusal_of, refuse
 
 Values: TypeAlias = dict[str, Any]
 Handler: TypeAlias = Callable[[Request, Values], Awaitable[Response]]
@@ -20,9 +23,28 @@ Schema: TypeAlias = Mapping[str, Any]
 
 REFUSED: Final = {
     400: "A parameter makes no sense; the answer names it.",
+    401: "One has to be logged in.",
+    403: "That is not allowed to whoever asks.",
     404: "There is no such thing here.",
+    409: "It contradicts what is there.",
+    429: "Too many requests; Retry-After says when to come again.",
     503: "It cannot be had now; the answer says why, and Retry-After when to ask again.",
 }
+
+
+class Limit(StrEnum):
+    """Operations that share a limit of how often a client may ask."""
+
+    MARKET = "market"
+    HISTORY = "history"
+    ACCOUNT = "account"
+
+
+class Gate(Protocol):
+    """Decides who may do what; the app puts it into the scope of every request, as `gate`."""
+
+    async def admit(self, operation: "Operation", request: Request) -> Identity:
+        """Return who asks, if they may. Raises one of `REFUSALS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +69,18 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """A GET of one path."""
+    """One thing that can be done: a method of a path."""
 
     path: str
     name: str
     summary: str
     answers: Mapping[int, Answer]
+    method: str = "GET"
+    body: type[msgspec.Struct] | None = None
+    """What the request has to bring, as JSON; the handler finds it among the values, as `body`."""
+    needs: Scope | None = Scope.READ
+    """None: anybody may, logged in or not."""
+    limit: Limit | None = Limit.MARKET
     details: str = ""
     params: tuple[Param, ...] = ()
     takes_others: bool = False
@@ -69,17 +97,26 @@ class Operation:
 
         async def answer(request: Request) -> Response:
             try:
-                values = read_params(
-                    self.params,
-                    request.path_params,
-                    request.query_params.multi_items(),
-                    takes_others=self.takes_others,
-                )
+                gate: Gate = request.scope["gate"]
+                request.state.identity = identity = await gate.admit(self, request)
+                values = await self._read(request)
+                if "symbol" in values and not identity.rule.allows(values["symbol"]):
+                    raise NotAllowed("symbol_not_allowed", f"{values['symbol']} is not open to you")
                 return await handler(request, values)
             except REFUSALS as error:
                 return refuse(refusal_of(error))
 
-        return Route(self.path.removeprefix(below), answer, name=self.name)
+        return Route(self.path.removeprefix(below), answer, name=self.name, methods=[self.method])
+
+    async def _read(self, request: Request) -> Values:
+        query = request.query_params.multi_items()
+        values = read_params(self.params, request.path_params, query, takes_others=self.takes_others)
+        if self.body is not None:
+            try:
+                values["body"] = msgspec.json.decode(await request.body(), type=self.body)
+            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+                raise BadParameter("body", f"is not what is needed: {error}") from None
+        return values
 
     def describe(self) -> dict[str, Any]:
         """Return the OpenAPI Operation Object."""
@@ -98,7 +135,20 @@ class Operation:
             "parameters": [param.describe() for param in self.params],
             "responses": answers | refusals,
         }
-        return described | ({"description": self.details} if self.details else {})
+        if self.details:
+            described["description"] = self.details
+        if self.body is not None:
+            schema = {"$ref": f"#/components/schemas/{self.body.__name__}"}
+            described["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
+        if self.needs is not None:
+            described["security"] = [{"session": []}, {"key": []}]
+        return described
+
+
+def identity_of(request: Request) -> Identity:
+    """Return who asks; only for handlers of operations."""
+    identity: Identity = request.state.identity
+    return identity
 
 
 # Pieces of schemas

@@ -27,6 +27,12 @@ class NotThere(Exception):
         super().__init__(message)
 
 
+class NotAllowed(NotThere):
+    """Whoever asks may not have it; or, logged in, could (401)."""
+
+    status = 403
+
+
 class NotYet(NotThere):
     """What is asked for does not exist yet."""
 

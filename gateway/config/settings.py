@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway.config.values import (
     Amount,
+    Anonymous,
     Count,
     ExistingFile,
     HostPort,
@@ -23,6 +24,7 @@ from gateway.config.values import (
     LogLevel,
     Names,
     NatsUrls,
+    Networks,
     Port,
     Seconds,
     Secret,
@@ -39,6 +41,9 @@ from gateway.config.values import (
 _BASES: Final = "BTC ETH BNB SOL XRP DOGE ADA TRX AVAX LINK DOT LTC BCH UNI NEAR APT ATOM XLM ETC FIL"
 _SYMBOLS: Final = tuple(f"{base}USDT" for base in _BASES.split())
 _STREAMS: Final = ("aggTrade", "bookTicker", "miniTicker", "kline_1m")
+_METHODS: Final = ("GET", "POST", "PUT", "DELETE", "OPTIONS")
+_HEADERS: Final = ("Content-Type", "Authorization", "If-None-Match")
+_EXPOSED: Final = ("ETag", "Retry-After")
 _LATER: Final = "(not used yet) "
 Lines: TypeAlias = Annotated[int, Field(ge=1, le=2)]
 InfluxVersion: TypeAlias = Annotated[int, Field(ge=1, le=2)]
@@ -71,19 +76,33 @@ class Section(BaseModel):
 
 
 class Cors(Section):
-    allowed_origins: Names = _later("SERVER_CORS_ALLOWED_ORIGINS", (), "origins of pages that may call")
-    allowed_methods: Names = _later("SERVER_CORS_ALLOWED_METHODS", (), "methods they may use")
-    allowed_headers: Names = _later("SERVER_CORS_ALLOWED_HEADERS", (), "headers they may send")
-    expose_headers: Names = _later("SERVER_CORS_EXPOSE_HEADERS", (), "headers they may read")
-    allow_credentials: bool = _later("SERVER_CORS_ALLOW_CREDENTIALS", False, "whether they send cookies")
+    allowed_origins: Names = setting(
+        "SERVER_CORS_ALLOWED_ORIGINS",
+        (),
+        "origins of pages elsewhere that may call; * is any, without cookies",
+    )
+    allowed_methods: Names = setting("SERVER_CORS_ALLOWED_METHODS", _METHODS, "methods they may use")
+    allowed_headers: Names = setting("SERVER_CORS_ALLOWED_HEADERS", _HEADERS, "headers they may send")
+    expose_headers: Names = setting("SERVER_CORS_EXPOSE_HEADERS", _EXPOSED, "headers they may read")
+    allow_credentials: bool = setting("SERVER_CORS_ALLOW_CREDENTIALS", False, "whether they send cookies")
 
 
 class Server(Section):
     host: Text = setting("SERVER_HOST", "127.0.0.1", "address to listen on; 0.0.0.0 is all of them", "--host")
     port: Port = setting("SERVER_PORT", 8080, "HTTP and WebSocket port; 0 takes a free one", "--port")
     gateways: Count = setting("SERVER_GATEWAYS", 1, "gateway processes that share the port", "--gateways")
-    read_timeout_s: Seconds = _later("SERVER_READ_TIMEOUT", 15.0, "wait for the next HTTP request")
-    write_timeout_s: Seconds = _later("SERVER_WRITE_TIMEOUT", 15.0, "wait for open answers when stopping")
+    read_timeout_s: Seconds = setting(
+        "SERVER_READ_TIMEOUT", 15.0, "how long a whole request may take to come"
+    )
+    write_timeout_s: Seconds = setting("SERVER_WRITE_TIMEOUT", 15.0, "how long an answer may take to be made")
+    max_header_bytes: Count = setting("SERVER_MAX_HEADER_BYTES", 16_384, "longest head of a request")
+    max_body_bytes: Count = setting("SERVER_MAX_BODY_BYTES", 65_536, "longest body of a request")
+    max_connections_per_address: Zero = setting(
+        "SERVER_MAX_CONNECTIONS_PER_ADDRESS", 1_000, "open connections of one address; 0 is no limit"
+    )
+    trusted_proxies: Networks = setting(
+        "SERVER_TRUSTED_PROXIES", (), "addresses or networks of proxies whose X-Forwarded-… is believed"
+    )
     cors: Cors = Cors()
 
 
@@ -123,6 +142,35 @@ class Nats(Section):
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key go together: give both or none")
         return self
+
+
+class Auth(Section):
+    anonymous: Anonymous = setting(
+        "AUTH_ANONYMOUS", "auto", "may anybody read: yes, no, or auto: in a demo and on a loopback address"
+    )
+    session_life_s: Seconds = setting(
+        "AUTH_SESSION_LIFE", 604_800.0, "a session ends when it was not used for so long"
+    )
+    session_longest_s: Seconds = setting("AUTH_SESSION_LONGEST", 2_592_000.0, "and after so long in any case")
+    login_attempts: Count = setting("AUTH_LOGIN_ATTEMPTS", 10, "wrong logins of an account or an address in")
+    login_window_s: Seconds = setting("AUTH_LOGIN_WINDOW", 900.0, "this time, before more are refused unread")
+    max_watched: Count = setting("AUTH_MAX_WATCHED", 500, "symbols on one market watch")
+
+
+class Limits(Section):
+    enabled: bool = setting("LIMITS_ENABLED", True, "refuse HTTP requests that come too fast")
+    market_per_second: Amount = setting(
+        "LIMITS_MARKET_PER_SECOND", 100.0, "prices, symbols: a client's lasting rate"
+    )
+    market_burst: Count = setting("LIMITS_MARKET_BURST", 200, "and at once")
+    history_per_second: Amount = setting(
+        "LIMITS_HISTORY_PER_SECOND", 50.0, "bars, UDF: a client's lasting rate"
+    )
+    history_burst: Count = setting("LIMITS_HISTORY_BURST", 200, "and at once")
+    account_per_second: Amount = setting(
+        "LIMITS_ACCOUNT_PER_SECOND", 5.0, "logins, market watch: a client's lasting rate"
+    )
+    account_burst: Count = setting("LIMITS_ACCOUNT_BURST", 50, "and at once")
 
 
 class Messaging(Section):
@@ -196,14 +244,14 @@ class Sim(Section):
 
 
 class Mysql(Section):
-    host: str = _later("MYSQL_HOST", "", "MySQL server; empty is an SQLite file")
-    port: Port = _later("MYSQL_PORT", 3306, "its port")
-    database: str = _later("MYSQL_DATABASE", "", "its database")
-    user: str = _later("MYSQL_USER", "", "its user")
-    password: Secret = _later("MYSQL_PASSWORD", Secret(""), "its password")
-    max_open_conns: Count = _later("MYSQL_MAX_OPEN_CONNS", 25, "connections at most")
-    max_idle_conns: Zero = _later("MYSQL_MAX_IDLE_CONNS", 10, "connections kept open")
-    conn_max_lifetime_s: Seconds = _later("MYSQL_CONN_MAX_LIFETIME", 300.0, "age at which one is replaced")
+    host: str = setting("MYSQL_HOST", "", "MySQL or MariaDB server; empty is an SQLite file")
+    port: Port = setting("MYSQL_PORT", 3306, "its port")
+    database: str = setting("MYSQL_DATABASE", "tickgate", "its database")
+    user: str = setting("MYSQL_USER", "tickgate", "its user")
+    password: Secret = setting("MYSQL_PASSWORD", Secret(""), "its password")
+    max_open_conns: Count = setting("MYSQL_MAX_OPEN_CONNS", 25, "connections at most, to any SQL server")
+    max_idle_conns: Zero = setting("MYSQL_MAX_IDLE_CONNS", 10, "connections kept open")
+    conn_max_lifetime_s: Seconds = setting("MYSQL_CONN_MAX_LIFETIME", 300.0, "age at which one is replaced")
 
 
 class Influx(Section):
@@ -216,16 +264,25 @@ class Influx(Section):
 
 
 class Database(Section):
+    url: Secret = setting(
+        "DATABASE_URL",
+        Secret(""),
+        "postgresql://…, mysql://… or sqlite:///file; empty asks the mysql settings",
+    )
     mysql: Mysql = Mysql()
     influx: Influx = Influx()
 
 
 class Redis(Section):
-    addr: HostPort = setting("REDIS_ADDR", "", "host:port of Redis, whose marketwatch:* sets are carried")
+    addr: HostPort = setting("REDIS_ADDR", "", "host:port of Redis; empty is memory, of each process its own")
     password: Secret = setting("REDIS_PASSWORD", Secret(""), "its password")
     db: Zero = setting("REDIS_DB", 0, "its database number")
-    pool_size: Count = _later("REDIS_POOL_SIZE", 10, "connections at most")
+    pool_size: Count = setting("REDIS_POOL_SIZE", 10, "connections at most")
     min_idle_conns: Zero = _later("REDIS_MIN_IDLE_CONNS", 5, "connections kept open")
+    price_stream: bool = setting(
+        "REDIS_PRICE_STREAM", False, "append every price to the Redis Stream `prices`"
+    )
+    price_stream_length: Count = setting("REDIS_PRICE_STREAM_LENGTH", 100_000, "entries that it keeps")
 
 
 class Cache(Section):
@@ -237,6 +294,8 @@ class Settings(Section):
 
     server: Server = Server()
     clients: Clients = Clients()
+    auth: Auth = Auth()
+    limits: Limits = Limits()
     messaging: Messaging = Messaging()
     exchange: Exchange = Exchange()
     processor: Processor = Processor()

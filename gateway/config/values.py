@@ -6,6 +6,7 @@ YAML, and `format_value` writes it back so that reading it again gives the same 
 
 import contextlib
 import re
+from ipaddress import ip_network
 from typing import Annotated, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -99,10 +100,18 @@ def _check_host_port(value: str) -> str:
     return value
 
 
+def _check_network(value: str) -> str:
+    try:
+        return str(ip_network(value, strict=False))
+    except ValueError:
+        raise ValueError("write an address or a network: 10.0.0.7, 10.0.0.0/8, ::1") from None
+
+
 VenueName: TypeAlias = Literal["binance", "binance-usdm", "binance-coinm"]
 StreamName: TypeAlias = Literal["aggTrade", "trade", "bookTicker", "miniTicker", "kline_1m"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["auto", "console", "json"]
+Anonymous: TypeAlias = Literal["auto", "yes", "no"]
 
 Port: TypeAlias = Annotated[int, Field(ge=0, le=65_535)]
 Count: TypeAlias = Annotated[int, Field(ge=1)]
@@ -115,6 +124,8 @@ ExistingFile: TypeAlias = Annotated[FilePath | None, BeforeValidator(lambda valu
 # What has a default other than empty cannot be set to empty: in the environment, empty means not set.
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Names: TypeAlias = Annotated[tuple[Text, ...], BeforeValidator(_split)]
+Network: TypeAlias = Annotated[str, AfterValidator(_check_network)]
+Networks: TypeAlias = Annotated[tuple[Network, ...], BeforeValidator(_split)]
 Symbol: TypeAlias = Annotated[str, AfterValidator(_check_symbol)]
 Symbols: TypeAlias = Annotated[tuple[Symbol, ...], BeforeValidator(_split), Field(min_length=1)]
 Venues: TypeAlias = Annotated[tuple[VenueName, ...], BeforeValidator(_split), Field(min_length=1)]

@@ -1,0 +1,4 @@
+"""Who somebody is and what they may do: passwords, sessions, API keys, market watches.
+
+May import `gateway.metadata`, `gateway.cache`, `protocol` and the bus; knows nothing of HTTP or sockets.
+"""

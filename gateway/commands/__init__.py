@@ -1,0 +1,1 @@
+"""Commands of `tickgate` that come in groups; `gateway/cli.py` adds them."""
