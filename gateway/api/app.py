@@ -12,11 +12,13 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import clients.web
 from gateway.api import bars, enigma, gaps, health, market, openapi
 from gateway.api.answers import Bodies
 from gateway.api.ledger import LedgerTable
+from gateway.api.operations import Gate
 from gateway.api.refusals import refusal_of, refuse
 from gateway.api.udf import mount as udf
 from gateway.feed_watch import FeedWatch
@@ -46,10 +48,11 @@ def build_app(
     history: History,
     bus: Bus,
     version: str,
+    gate: Gate,
     *,
     enigma_enabled: bool,
-) -> Starlette:
-    """Build the application on one gateway's state."""
+) -> ASGIApp:
+    """Build the application on one gateway's state; the gate decides who may do what."""
     symbols, fanout, bodies = clients.symbols, clients.fanout, Bodies()
     routes: list[BaseRoute] = [
         *market.routes(symbols, fanout),
@@ -62,7 +65,17 @@ def build_app(
         Route("/", _show_page),
         Mount("/static", StaticFiles(directory=PAGE)),
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _explain})
+    return gated(Starlette(routes=routes, exception_handlers={HTTPException: _explain}), gate)
+
+
+def gated(app: ASGIApp, gate: Gate) -> ASGIApp:
+    """Let the operations of an application find their gate."""
+
+    async def pass_on(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["gate"] = gate
+        await app(scope, receive, send)
+
+    return pass_on
 
 
 async def _show_page(_: Request) -> Response:

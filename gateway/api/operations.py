@@ -100,8 +100,9 @@ class Operation:
                 gate: Gate = request.scope["gate"]
                 request.state.identity = identity = await gate.admit(self, request)
                 values = await self._read(request)
-                if "symbol" in values and not identity.rule.allows(values["symbol"]):
-                    raise NotAllowed("symbol_not_allowed", f"{values['symbol']} is not open to you")
+                symbol = values.get("symbol")
+                if symbol is not None and not identity.rule.allows(symbol):
+                    raise NotAllowed("symbol_not_allowed", f"{symbol} is not open to you")
                 return await handler(request, values)
             except REFUSALS as error:
                 return refuse(refusal_of(error))

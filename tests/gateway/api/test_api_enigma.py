@@ -1,7 +1,9 @@
 import httpx
 from starlette.applications import Starlette
 
+from gateway.accounts.identity import Identity
 from gateway.api import enigma
+from gateway.api.app import gated
 from gateway.api.ledger import LedgerTable
 from gateway.api.udf import marks
 from protocol.symbols import Instrument, SymbolTable
@@ -41,7 +43,12 @@ async def test_switched_off_it_says_so_and_has_no_marks():
         *enigma.routes(table, None, enabled=False),
         *marks.routes(table, None, LedgerTable(), enigma=False),
     ]
-    transport = httpx.ASGITransport(Starlette(routes=routes))
+
+    class Open:
+        async def admit(self, operation, request):
+            return Identity()
+
+    transport = httpx.ASGITransport(gated(Starlette(routes=routes), Open()))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         off = await http.get("/api/v1/symbols/BTCUSDT/enigma")
         none = await http.get("/marks", params={"symbol": "BTCUSDT", "resolution": "1"})
