@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from gateway.cache import WatchlistReader
+from gateway.cache.watchlists import WatchlistReader
 from processors.bus import Bus, BusError
 from protocol import subjects
 from protocol.demand import EVERY_S, Demand, Question, format_demand, parse_demand

@@ -43,8 +43,8 @@ class Block:
     """All bars that open in one stretch of time."""
 
     __slots__ = (
-        "_bars", "_changes", "as_of_us", "cost_bytes", "good_until_s", "hearing", "is_closed", "is_current",
-        "last_id", "read_s", "version",
+        "_bars", "_changes", "as_of_us", "came_s", "cost_bytes", "good_until_s", "hearing", "is_closed",
+        "is_current", "last_id", "read_s", "version",
     )  # fmt: skip
 
     def __init__(self, bars: Bars, end_ms: int, as_of_us: int, last_id: int = 0) -> None:
@@ -63,6 +63,7 @@ class Block:
         self.hearing = 0
         """The stretch of hearing its symbol in which it came; 0: it was not heard."""
         self.good_until_s = 0.0
+        self.came_s = 0.0
         self.read_s = 0.0
 
     def change(self, row: tuple[Any, ...], version: int) -> None:

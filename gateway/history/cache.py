@@ -16,6 +16,7 @@ Pure: the bus and the clock are elsewhere.
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from typing import Any, Final
 
 from gateway.history.blocks import Block, block_ms, held_from
@@ -40,8 +41,10 @@ class Fetch:
 class BarCache:
     """Blocks by series and number."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, good_s: float = inf) -> None:
+        """A block that reaches into the present is good for `good_s` at most."""
         self.size_bytes = 0
+        self._good_s = good_s
         self._max_bytes = max_bytes
         self._blocks: OrderedDict[tuple[SeriesKey, int], Block] = OrderedDict()
         self._held: dict[SeriesKey, int] = {}
@@ -66,6 +69,8 @@ class BarCache:
     def _is_good(self, key: SeriesKey, block: Block, now_s: float, *, is_live: bool) -> bool:
         if block.is_closed or now_s < block.good_until_s:
             return True
+        if now_s - block.came_s >= self._good_s:
+            return False
         return is_live and block.hearing != 0 and block.hearing == self._hearing_of(key.symbol_id, now_s)
 
     def _hearing_of(self, symbol_id: int, now_s: float) -> int:
@@ -94,7 +99,7 @@ class BarCache:
             if row[0] // block_ms(key.interval) == number:
                 block.change(row, version)
         block.hearing = self._hearing_of(key.symbol_id, now_s)
-        block.read_s = now_s
+        block.came_s = block.read_s = now_s
         block.is_current = block.is_closed or block.hearing != 0
         if not block.is_current:
             block.good_until_s = now_s + UNHEARD_GOOD_S

@@ -7,16 +7,21 @@ The rules of this file:
   whole blocks at a time and newest first. A window with fewer bars than `countback`, although history goes on
   before it, is asked for as it is, in one question: that is how thin series stay cheap.
 - Batches that were missed, a recorder that began anew and a bus that was away empty the cache.
+- Where the recorder has no answer, what it has left in Redis (`cached.py`) is one, if it is whole. It leaves
+  what it is asked for: a present block is asked for again every `ASK_AGAIN_S`, though it is current.
 """
 
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 import structlog
 
+from gateway.cache.cache import Cache
+from gateway.cache.memory import MemoryCache
 from gateway.history.blocks import (
     BLOCK_BARS,
     MINUTE_MS,
@@ -29,6 +34,7 @@ from gateway.history.blocks import (
     joined,
 )
 from gateway.history.cache import BarCache
+from gateway.history.cached import CachedHistory
 from gateway.history.questions import MAX_WINDOW_BARS, HistoryUnavailable, Questions, Together, WindowTooLong
 from gateway.history.voices import Voices
 from processors.bus import Bus
@@ -42,6 +48,8 @@ from protocol.symbols import SymbolTable
 CACHE_BYTES: Final = 128 * 1024 * 1024
 BLOCKS_A_QUESTION: Final = 16
 """8,192 bars, which the recorder has room for in one answer."""
+ASK_AGAIN_S: Final = 300.0
+"""The recorder leaves what was asked for in the last ten minutes."""
 WANTED_S: Final = 70.0
 """Charts ask every second to every minute."""
 
@@ -66,11 +74,15 @@ class Window(NamedTuple):
 class History:
     """Answers with windows of bars. `start` first."""
 
-    def __init__(self, bus: Bus, symbols: SymbolTable, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self, bus: Bus, symbols: SymbolTable, cache_bytes: int = CACHE_BYTES, shared: Cache | None = None
+    ) -> None:
+        """`shared` is where the recorder leaves what it knows last, if it does."""
         self.clearings = 0
         self.on_wanted: Callable[[], None] = lambda: None
         """Called when `wanted` has grown."""
-        self.cache = BarCache(cache_bytes)
+        self.cache = BarCache(cache_bytes, inf if shared is None else ASK_AGAIN_S)
+        self.cached = CachedHistory(MemoryCache() if shared is None else shared)
         self.questions = Questions(bus, self.is_live)
         self._bus = bus
         self._symbols = symbols
@@ -101,15 +113,30 @@ class History:
         )
         if to_ms > now_ms() - MINUTE_MS:
             self._want(instrument.id)
+        try:
+            return await self._from_recorder(key, query)
+        except HistoryUnavailable:
+            if cached := await self.cached.bars(instrument, query):
+                as_of_us, bars = cached
+                return Window(key, as_of_us, 0, as_of_us, False, bars)
+            raise
+
+    async def _from_recorder(self, key: SeriesKey, query: BarsQuery) -> Window:
         blocks, is_from_beginning = await self._collect(key, query)
         window = self._window(key, query, blocks)
-        if is_from_beginning or len(window.bars) >= countback:
+        if is_from_beginning or len(window.bars) >= query.countback:
             return window
         return await self._together.once(query, lambda: self._ask_as_it_is(key, query))
 
     async def enigma(self, venue: str, native: str) -> dict[str, Any]:
         """Return what the recorder knows of a symbol's extremes. Raises HistoryUnavailable."""
-        return await self.questions.enigma(venue, native)
+        try:
+            return await self.questions.enigma(venue, native)
+        except HistoryUnavailable:
+            instrument = self._symbols.by_native(venue, native)
+            if instrument and (cached := await self.cached.level(instrument)):
+                return cached
+            raise
 
     def _want(self, symbol_id: int) -> None:
         is_new = symbol_id not in self._asked_s

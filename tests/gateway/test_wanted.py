@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from fleet import redis_server
 
-from gateway.cache import WatchlistReader
+from gateway.cache.watchlists import WatchlistReader
 from gateway.processes.ports import find_free_port
 from gateway.wanted import REDIS, DemandListener
 from processors.bus import Bus, BusAddress, connect

@@ -1,4 +1,4 @@
-"""The one door to Redis.
+"""Reads the watchlists of all users, for those who carry what is on them.
 
     marketwatch:<session>   SET of symbols, as users write them: BTCUSDT, BINANCE:BTCUSDT.P
 
@@ -9,17 +9,15 @@ error: there is no answer then, and whoever asks goes on with what is known.
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
-from urllib.parse import urlsplit
 
 import structlog
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
-WATCHLISTS: Final = "marketwatch:*"
+from gateway.cache.errors import CacheTrouble
+from gateway.cache.keys import WATCHLISTS
+from gateway.cache.redis import connect, within
+
 TIMEOUT_S: Final = 2.0
-"""For a connection, and for each answer."""
+"""For each step."""
 KEYS_A_STEP: Final = 1_000
 MOST_WATCHLISTS: Final = 100_000
 """What there is beyond is not read, and the log says so."""
@@ -28,7 +26,7 @@ log = structlog.get_logger()
 
 
 class WatchlistReader:
-    """Reads the watchlists of all users. Open with `async with`; it connects when it is asked."""
+    """Open with `async with`; it connects when it is asked."""
 
     def __init__(
         self, address: str, password: str = "", database: int = 0, timeout_s: float = TIMEOUT_S
@@ -37,16 +35,8 @@ class WatchlistReader:
         self.is_down = False
         """The last read failed."""
         self._address = address
-        place = urlsplit(f"//{address}")
-        self._redis = Redis(
-            host=place.hostname or "",
-            port=place.port or 6379,
-            db=database,
-            password=password or None,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 1),  # once, over a new connection: an idle one may have been cut
-        )
+        self._timeout_s = timeout_s
+        self._redis = connect(address, password, database, pool_size=1)
 
     async def __aenter__(self) -> Self:
         return self
@@ -60,12 +50,13 @@ class WatchlistReader:
         """Return every symbol that is on some watchlist; None while Redis does not answer."""
         try:
             symbols = await self._read()
-        except (RedisError, OSError) as error:
+        except CacheTrouble as error:
+            if not self.is_down:
+                log.warning("cache.watchlists_unread", reason=str(error))
             self.is_down = True
-            log.warning("cache.redis_down", address=self._address, error=str(error) or type(error).__name__)
             return None
         if self.is_down:
-            log.info("cache.redis_back", address=self._address)
+            log.info("cache.watchlists_back", address=self._address)
         self.is_down = False
         return symbols
 
@@ -73,9 +64,10 @@ class WatchlistReader:
         symbols: set[bytes] = set()
         cursor, seen = 0, 0
         while True:
-            cursor, keys = await self._redis.scan(cursor, match=WATCHLISTS, count=KEYS_A_STEP)
+            scan = self._redis.scan(cursor, match=WATCHLISTS, count=KEYS_A_STEP)
+            cursor, keys = await within(self._timeout_s, self._address, scan)
             seen += len(keys)
-            symbols |= await self._members(keys)
+            symbols |= await within(self._timeout_s, self._address, self._members(keys))
             if not cursor:
                 break
             if seen >= MOST_WATCHLISTS:
