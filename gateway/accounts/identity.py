@@ -28,15 +28,21 @@ EVERYTHING: Final = frozenset(Scope)
 class SymbolRule:
     """Which symbols somebody may see: patterns over names (`BTC*`, `BINANCE:*.P`); none is every symbol."""
 
-    __slots__ = ("_patterns",)
+    __slots__ = ("patterns",)
 
     def __init__(self, patterns: Sequence[str] = ()) -> None:
-        self._patterns = tuple(full_name(one) for one in patterns)
+        self.patterns: Final = tuple(full_name(one) for one in patterns)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SymbolRule) and self.patterns == other.patterns
+
+    def __hash__(self) -> int:
+        return hash(self.patterns)
 
     def allows(self, name: str) -> bool:
         """Say whether a symbol may be seen, by its name as users write it."""
         full = full_name(name)
-        return not self._patterns or any(fnmatchcase(full, one) for one in self._patterns)
+        return not self.patterns or any(fnmatchcase(full, one) for one in self.patterns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +57,8 @@ class Identity:
     key_id: str = ""
     scopes: frozenset[Scope] = frozenset({Scope.READ})
     rule: SymbolRule = field(default_factory=SymbolRule)
+    digest: str = field(default="", repr=False)
+    """Of the token or the key's secret, as it is kept and looked up."""
     expires_ms: int = 0
     """When the session ends if it is not used; 0: never."""
 
