@@ -13,7 +13,8 @@ import click
 import structlog
 
 from bench.commands import bench
-from gateway.config.flags import Commands, config_option, environ, settings_options
+from gateway.commands.later import Later, LaterCommands
+from gateway.config.flags import config_option, environ, settings_options
 from gateway.config.load import LINES, BadSettings, Settings, format_table, gather, load_settings
 from gateway.logs import start_logs
 from gateway.processes import lifetime
@@ -26,13 +27,23 @@ COLORS: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
 DAY: Final = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 SUPERVISED: Final = click.option("--supervised", is_flag=True, hidden=True)
 """Our stdin is a pipe from the supervisor: see `lifetime.py`."""
+LATER: Final = {
+    "user": Later("gateway.commands.users:user", "Say who may log in."),
+    "key": Later("gateway.commands.keys:key", "Say which programs may come, with an API key."),
+    "migrate": Later("gateway.commands.migrate:migrate", "Bring the tables of the database up to date."),
+}
 EXIT_CODES: Final = (
     "Exit codes: 0 stopped as asked (Ctrl-C, SIGTERM, SIGHUP), 1 failed, 2 wrong usage or settings. "
     "A second Ctrl-C ends a command at once."
 )
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.group(
+    cls=LaterCommands,
+    later=LATER,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EXIT_CODES,
+)
 @click.version_option(version("tickgate"), prog_name="tickgate")
 def main() -> None:
     """A market data gateway: exchange prices in, small binary frames out.
@@ -126,8 +137,9 @@ def recorder(settings: Settings, supervised: bool) -> None:
 @main.command()
 @settings_options("server.port", "server.host", "log.level")
 @click.option("--reuse-port", is_flag=True, help="let several gateways of this host share the port")
+@click.option("--number", default=0, help="which of them this is: each has another, in the metrics")
 @SUPERVISED
-def gateway(settings: Settings, reuse_port: bool, supervised: bool) -> None:
+def gateway(settings: Settings, reuse_port: bool, number: int, supervised: bool) -> None:
     """Run one gateway: batches from NATS in, HTTP and WebSocket clients out.
 
     \b
@@ -138,7 +150,11 @@ def gateway(settings: Settings, reuse_port: bool, supervised: bool) -> None:
     _need_bus(settings)
     if not reuse_port:
         find_free_port(settings.server.host, settings.server.port)  # says what is wrong, in one line
-    _start(settings, "gateway", lambda stop: role.run(settings, stop, reuse_port=reuse_port), supervised)
+
+    def run(stop: asyncio.Event) -> Awaitable[None]:
+        return role.run(settings, stop, reuse_port=reuse_port, number=number)
+
+    _start(settings, "gateway", run, supervised)
 
 
 @main.command()

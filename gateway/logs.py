@@ -6,13 +6,15 @@
 On a terminal the lines are made for people, elsewhere they are JSON. What libraries say
 through `logging` goes the same way, from warnings on. After `BURST` lines of one event within
 `WINDOW_S` the others are only counted; the first of the next window says how many:
-`held_back=…`. The values of fields that are named like a secret, and the user part of
+`held_back=…`, or the first line of anything else: `logs.held_back`. Warnings and errors are counted by event
+(`complaints`), held back or not. The values of fields that are named like a secret, and the user part of
 addresses, are hidden; tracebacks show no variables.
 """
 
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final, TextIO
@@ -28,7 +30,12 @@ MAX_EVENTS: Final = 1_000
 _SECRET_NAMES: Final = ("password", "token", "secret", "credential", "authorization", "cookie", "api_key")
 _OURS: Final = ("gateway", "processors", "clients", "bench", "__main__")
 """Whose lines are shown from the wanted level on; libraries say only what is a warning or worse."""
+LIBRARY: Final = "library"
 _Formatter: Final = structlog.stdlib.ProcessorFormatter
+
+complaints: Final[Counter[tuple[str, str]]] = Counter()
+"""How many warnings and errors this process has had, by level and event; all of libraries as one event."""
+log = structlog.get_logger()
 
 
 def start_logs(level: str, form: str, role: str, stream: TextIO | None = None) -> None:
@@ -43,6 +50,7 @@ def start_logs(level: str, form: str, role: str, stream: TextIO | None = None) -
         cache_logger_on_first_use=False,  # a module's logger may exist before the logs are started
     )
     handler = logging.StreamHandler(stream)
+    handler.addFilter(count_complaint)
     handler.addFilter(RepeatLimit(time.monotonic))
     handler.setFormatter(
         _Formatter(
@@ -64,11 +72,15 @@ class RepeatLimit(logging.Filter):
         self._now_s = now_s
         self._windows: dict[tuple[str, str], tuple[float, int]] = {}
         """(logger, event) -> when its window began, lines since. Full: forgets all, and lets lines pass."""
+        self._told_s = now_s()
 
     def filter(self, record: logging.LogRecord) -> bool:
         fields = record.msg if isinstance(record.msg, dict) else {}
-        key = (record.name, str(fields.get("event", record.msg)))
+        key = (record.name, event_of(record))
         now_s = self._now_s()
+        if now_s - self._told_s >= WINDOW_S:
+            self._told_s = now_s
+            self._tell_ended(now_s, key)
         began_s, lines = self._windows.get(key, (now_s, 0))
         if now_s - began_s >= WINDOW_S:
             if lines > BURST:
@@ -78,6 +90,32 @@ class RepeatLimit(logging.Filter):
             self._windows.clear()
         self._windows[key] = (began_s, lines + 1)
         return lines < BURST
+
+    def _tell_ended(self, now_s: float, but: tuple[str, str]) -> None:
+        """Forget the windows that have ended; say what they held back of events that have not come again."""
+        ended = {
+            key: lines
+            for key, (began_s, lines) in self._windows.items()
+            if now_s - began_s >= WINDOW_S and key != but
+        }
+        for key in ended:
+            del self._windows[key]
+        for (_, event), lines in ended.items():
+            if lines > BURST:
+                log.warning("logs.held_back", of=event, held_back=lines - BURST)
+
+
+def count_complaint(record: logging.LogRecord) -> bool:
+    """Count what is a warning or worse; let everything pass."""
+    if record.levelno >= logging.WARNING:
+        is_ours = record.name.partition(".")[0] in _OURS
+        complaints[record.levelname.lower(), event_of(record) if is_ours else LIBRARY] += 1
+    return True
+
+
+def event_of(record: logging.LogRecord) -> str:
+    """Return the event of a line; of a library's, its template."""
+    return str(record.msg.get("event", "") if isinstance(record.msg, dict) else record.msg)
 
 
 def hide_secrets(_: WrappedLogger, __: str, fields: EventDict) -> EventDict:

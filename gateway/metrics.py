@@ -2,8 +2,13 @@
 
 Bucket widths grow with the value: 16 buckets for each doubling, so a quantile is right to
 about 4 %. Negative latencies (the venue's clock is ahead of ours) count as zero.
+
+Bounds for Prometheus are beginnings of buckets, so what lies below one is counted exactly: a whole number of
+microseconds stands for everything up to the next one.
 """
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final
 
 BUCKETS_PER_DOUBLING: Final = 16
@@ -15,16 +20,20 @@ class Histogram:
     """Microseconds."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.sum_us = 0
         self.max_us = 0
         self._counts = [0] * _BUCKETS
 
     def add(self, value_us: int) -> None:
         value_us = max(value_us, 0)
         self._counts[_bucket(value_us)] += 1
-        self.count += 1
+        self.sum_us += value_us
         if value_us > self.max_us:
             self.max_us = value_us
+
+    @property
+    def count(self) -> int:
+        return sum(self._counts)
 
     def quantile_us(self, share: float) -> float:
         """Return the value below which that share lies; 0 if nothing was counted."""
@@ -45,9 +54,23 @@ class Histogram:
             "max_us": self.max_us,
         }
 
+    def below(self, bounds_us: Sequence[int]) -> list[int]:
+        """Return how many values lie below each bound; `bounds` makes bounds that are exact."""
+        seen = [0, *accumulate(self._counts)]
+        return [seen[_bucket(bound_us)] for bound_us in bounds_us]
+
     def clear(self) -> None:
-        self.count = self.max_us = 0
+        self.sum_us = self.max_us = 0
         self._counts = [0] * _BUCKETS
+
+
+def bounds(first_us: int, last_us: int, per_doubling: int = 1) -> tuple[int, ...]:
+    """Return bounds from one power of two to another, evenly spaced within each doubling."""
+    found = [first_us]
+    while found[-1] < last_us:
+        low = 1 << (found[-1].bit_length() - 1)
+        found.append(found[-1] + low // per_doubling)
+    return tuple(found)
 
 
 def _bucket(value_us: int) -> int:

@@ -71,6 +71,7 @@ class WireReader:
         """Subscribe; from here on batches arrive."""
         await self._bus.subscribe(subjects.ALL_WIRE, self._on_wire)
         await self._bus.subscribe(subjects.ALL_SYMBOLS, self._on_symbol)
+        await self._registry.follow(self._on_listed)
         self._bus.on_reconnect(self._on_reconnect)
 
     async def run(self) -> None:

@@ -18,13 +18,17 @@ MAY_IMPORT = {
 """Package -> what of ours it may import, beside itself."""
 ONLY_IN = {
     "nats": {"processors/bus.py"},
-    "redis": {"gateway/cache.py"},
+    "redis": {"gateway/cache"},
+    "sqlalchemy": {"gateway/metadata"},
+    "alembic": {"gateway/metadata"},
+    "argon2": {"gateway/accounts/passwords.py"},
+    "prometheus_client": {"gateway/api/metrics.py"},
     "duckdb": {"gateway/store", "bench/store.py"},
     "urllib3": {"gateway/store/influx.py"},
     "influxdb_client": {"gateway/store/influx.py", "gateway/store/influx_text.py"},
     "picows": {"gateway/feeds/connections/socket.py"},
     "yaml": {"gateway/config/load.py"},
-    "click": {"gateway/cli.py", "gateway/config/flags.py", "bench/commands.py"},
+    "click": {"gateway/cli.py", "gateway/commands", "gateway/config/flags.py", "bench/commands.py"},
     "numpy": {
         "protocol",
         "indicators",
@@ -41,7 +45,7 @@ ONLY_IN = {
     "httpx": {"gateway/feeds", "gateway/roles/supervisor.py", "gateway/store/influx.py", "bench"},
     "gateway.sim": {"gateway/sim", "gateway/roles/simulator.py"},
     "gateway.cli": set(),
-    "gateway.roles": {"gateway/roles", "gateway/cli.py"},
+    "gateway.roles": {"gateway/roles", "gateway/commands", "gateway/cli.py"},
     "gateway.api": {"gateway/api", "gateway/roles"},
     "gateway.feeds": {
         "gateway/feeds",
@@ -57,8 +61,11 @@ ONLY_IN = {
 """Module -> the only files and folders that may import it: one door to each outside service."""
 INSIDE = {
     "gateway/exchanges": {"gateway.exchanges"},
-    "gateway/feeds": {"gateway.exchanges", "gateway.feeds"},
+    "gateway/feeds": {"gateway.exchanges", "gateway.feeds", "gateway.cache"},
     "gateway/store": {"gateway.store", "gateway.config"},
+    "gateway/cache": {"gateway.cache"},
+    "gateway/metadata": {"gateway.metadata", "gateway.config"},
+    "gateway/accounts": {"gateway.accounts", "gateway.metadata", "gateway.cache", "gateway.addresses"},
 }
 """Folder -> what of the gateway it may import."""
 NEVER_AWAITS = (

@@ -96,7 +96,7 @@ def plan_query(given: Values, symbols: SymbolTable) -> Query:
         try:
             instrument = symbols.find(native)
         except UnknownSymbol:
-            raise BadParameter("symbol", f"is not carried here: {native!r}") from None
+            raise BadParameter("symbol", f"is not listed here: {native!r}") from None
         if venue not in (None, instrument.venue):
             raise BadParameter("venue", f"is not where the symbol is listed: that is {instrument.venue}")
         native, venue = instrument.native, instrument.venue

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from gateway.accounts.credentials import COOKIE
 from gateway.api.answers import JSON
 from gateway.api.operations import TEXT, Operation, record
 from gateway.api.udf.form import REFUSAL
@@ -18,6 +19,19 @@ ABOUT: Final = (
     " `BINANCE:BTCUSDT` in full. Whatever is refused says why, in JSON. Live data comes over WebSocket at"
     " `/api/v1/ws`, as `protocol/SPEC.md` describes it."
 )
+SECURITY: Final = {
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": "What a login sets. To change something with it takes an allowed Origin besides.",
+    },
+    "key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key, or the token of a login with `cookie: false`.",
+    },
+}
 STYLE: Final = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
     "code{background:#8883;padding:.1em .3em;border-radius:3px}h2{margin-top:2.5rem}"
@@ -45,14 +59,29 @@ def document(operations: Sequence[Operation], version: str) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "tickgate", "version": version, "description": ABOUT},
-        "paths": {one.path: {"get": one.describe()} for one in operations},
+        "paths": _paths(operations),
         "components": {
             "schemas": {
                 "Refusal": record("parameter", error=TEXT, message=TEXT, parameter=TEXT),
                 "UdfRefusal": REFUSAL,
-            }
+                **_bodies(operations),
+            },
+            "securitySchemes": SECURITY,
         },
     }
+
+
+def _paths(operations: Sequence[Operation]) -> dict[str, dict[str, Any]]:
+    paths: dict[str, dict[str, Any]] = {}
+    for one in operations:
+        paths.setdefault(one.path, {})[one.method.lower()] = one.describe()
+    return paths
+
+
+def _bodies(operations: Sequence[Operation]) -> dict[str, Any]:
+    bodies = [one.body for one in operations if one.body is not None]
+    _, schemas = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
+    return schemas
 
 
 # For people
@@ -84,7 +113,7 @@ def _drawn(operation: Operation) -> str:
         for status, answer in operation.describe()["responses"].items()
     )
     return (
-        f"<h3><code>GET {escape(operation.path)}</code></h3><p>{_prose(operation.summary)}."
+        f"<h3><code>{operation.method} {escape(operation.path)}</code></h3><p>{_prose(operation.summary)}."
         f" {_prose(operation.details)}</p><table>{rows}{answers}</table>"
     )
 

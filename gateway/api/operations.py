@@ -8,11 +8,14 @@ from enum import StrEnum
 from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Send
+from starlette.types import Scope as RequestScope
 
-from gateway.accounts.identity import Identity, Scope
+from gateway.accounts.identity import Identity, Scope, SymbolRule
 from gateway.api.answers import JSON
 from gateway.api.params import BadParameter, Param, read_params
 from gateway.api.refusals import REFUSALS, NotAllowed, Refusal, refusal_of, refuse
@@ -21,6 +24,8 @@ Values: TypeAlias = dict[str, Any]
 Handler: TypeAlias = Callable[[Request, Values], Awaitable[Response]]
 Schema: TypeAlias = Mapping[str, Any]
 
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""They change nothing, so that any page may make a browser ask."""
 REFUSED: Final = {
     400: "A parameter makes no sense; the answer names it.",
     401: "One has to be logged in.",
@@ -100,14 +105,15 @@ class Operation:
                 gate: Gate = request.scope["gate"]
                 request.state.identity = identity = await gate.admit(self, request)
                 values = await self._read(request)
-                symbol = values.get("symbol")
-                if symbol is not None and not identity.rule.allows(symbol):
-                    raise NotAllowed("symbol_not_allowed", f"{symbol} is not open to you")
-                return await handler(request, values)
+                _check_symbols(values, identity.rule)
+                response = await handler(request, values)
             except REFUSALS as error:
                 return refuse(refusal_of(error))
+            if self.needs is not None:
+                _say_whose(response, identity)
+            return response
 
-        return Route(self.path.removeprefix(below), answer, name=self.name, methods=[self.method])
+        return _Route(self.path.removeprefix(below), answer, name=self.name, methods=[self.method])
 
     async def _read(self, request: Request) -> Values:
         query = request.query_params.multi_items()
@@ -117,7 +123,22 @@ class Operation:
                 values["body"] = msgspec.json.decode(await request.body(), type=self.body)
             except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
                 raise BadParameter("body", f"is not what is needed: {error}") from None
+            except ClientDisconnect:
+                raise BadParameter("body", "did not come whole") from None
         return values
+
+    def refusals(self) -> list[int]:
+        """List every status with which this may be refused, those of the guard included."""
+        found = set(self.refuses)
+        if self.needs is not None:
+            found |= {401, 403, 429, 503}
+        if self.limit is not None:
+            found |= {429}
+        if self.method not in SAFE_METHODS:
+            found |= {403}
+        if self.body is not None:
+            found |= {400}
+        return sorted(found)
 
     def describe(self) -> dict[str, Any]:
         """Return the OpenAPI Operation Object."""
@@ -126,7 +147,8 @@ class Operation:
                 "description": REFUSED[status],
                 "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{self.refusal}"}}},
             }
-            for status in self.refuses
+            for status in self.refusals()
+            if status not in self.answers
         }
         answers = {str(status): answer.describe() for status, answer in self.answers.items()}
         described: dict[str, Any] = {
@@ -142,14 +164,46 @@ class Operation:
             schema = {"$ref": f"#/components/schemas/{self.body.__name__}"}
             described["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
         if self.needs is not None:
-            described["security"] = [{"session": []}, {"key": []}]
+            # Nothing is enough where the gateway lets anybody read.
+            nothing: list[dict[str, list[str]]] = [{}] if self.needs is Scope.READ else []
+            described["security"] = [*nothing, {"session": []}, {"key": []}]
         return described
+
+
+class _Route(Route):
+    """A route of one operation. To other methods it says those of all operations at its path."""
+
+    async def handle(self, scope: RequestScope, receive: Receive, send: Send) -> None:
+        if scope["method"] in (self.methods or ()):
+            await super().handle(scope, receive, send)
+            return
+        beside = (one for one in scope["router"].routes if isinstance(one, _Route) and one.path == self.path)
+        allowed = sorted({method for one in (self, *beside) for method in one.methods or ()})
+        raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
 
 
 def identity_of(request: Request) -> Identity:
     """Return who asks; only for handlers of operations."""
     identity: Identity = request.state.identity
     return identity
+
+
+def _check_symbols(values: Values, rule: SymbolRule) -> None:
+    """Refuse symbols that whoever asks may not see: of `symbol`, or of a list with commas in `symbols`."""
+    asked = [values.get("symbol"), *(values.get("symbols") or "").split(",")]
+    for symbol in asked:
+        if symbol and not rule.allows(symbol):
+            raise NotAllowed("symbol_not_allowed", f"{symbol} is not open to you")
+
+
+def _say_whose(response: Response, identity: Identity) -> None:
+    """Tell caches who may be given this answer again: whoever shows the same, and of a user's own nobody."""
+    response.headers.add_vary_header("Authorization, Cookie, X-Session-Token")
+    if identity.is_anonymous:
+        return
+    stated = [one.strip() for one in response.headers.get("cache-control", "").split(",")]
+    kept = [one for one in stated if one not in ("", "public", "private")]
+    response.headers["Cache-Control"] = ", ".join(["private", *kept])
 
 
 # Pieces of schemas

@@ -8,6 +8,7 @@ https://developers.binance.com/docs/binance-spot-api-docs/rest-api/general-endpo
 https://developers.binance.com/docs/derivatives/usds-margined-futures/market-data/rest-api
 """
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -27,6 +28,7 @@ MOST_SYMBOLS: Final = 100
 """Spot answers for so many symbols at half the weight of all of them."""
 MOST_TRADES: Final = 1_000
 """What one answer holds of trades."""
+_DECIMAL: Final = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class BinanceRest:
     """By how many bars are asked for at most: the first that is enough counts. Its last key is the most."""
     reach_s: int = 0
     """How far back trades can be asked for; 0 is without end."""
+    longest_klines_s: int = 0
+    """The longest time that bars can be asked for at once; 0 is without end."""
     headers: Mapping[str, str] = field(default_factory=dict)
     in_contracts: bool = False
     symbol_lists: bool = False
@@ -138,31 +142,41 @@ class BinanceRest:
         return time_us(_decode(data, _ServerTime).server_time) // 1_000
 
     def parse_instruments(self, data: bytes) -> list[Instrument]:
-        """Parse exchangeInfo; what cannot be traded is left out. Raises BadPayload."""
-        info = _decode(data, _ExchangeInfo)
-        return [self._instrument(one, info.simulated) for one in info.symbols if self._is_carried(one)]
+        """Parse exchangeInfo: what can be traded is active, the rest of it is not. Raises BadPayload.
 
-    def _is_carried(self, one: "_Symbol") -> bool:
-        # A contract of a size that `contract_usd` does not know would be counted wrongly.
-        size_known = not self.in_contracts or one.contract_size == contract_usd(one.symbol)
-        return (one.status or one.contract_status) == "TRADING" and one.is_spot_trading_allowed and size_known
+        A contract of a size that `contract_usd` does not know would be counted wrongly, and is left out.
+        """
+        info = _decode(data, _ExchangeInfo)
+        return [
+            self._instrument(one, info.simulated)
+            for one in info.symbols
+            if not self.in_contracts or one.contract_size == contract_usd(one.symbol)
+        ]
 
     def _instrument(self, one: "_Symbol", simulated: bool) -> Instrument:
         symbol = one.symbol
         if one.contract_type in PERPETUAL:
             symbol = (one.pair or one.symbol) + ".P" if self.in_contracts else one.symbol + ".P"
+        filters = {stated.filter_type: stated for stated in one.filters}
+        price, lot = filters.get("PRICE_FILTER", _NO_FILTER), filters.get("LOT_SIZE", _NO_FILTER)
+        # Spot called its filter MIN_NOTIONAL before it was NOTIONAL.
+        worth = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL", _NO_FILTER)
         return Instrument(
             symbol=symbol,
             venue=self.venue,
             native=one.symbol,
             base=one.base_asset,
             quote=one.quote_asset,
-            price_precision=_precision(one.filter("PRICE_FILTER").tick_size, one.price_precision),
+            price_precision=_precision(price.tick_size, one.price_precision),
             # In base units, which are finer than contracts.
-            quantity_precision=8
-            if self.in_contracts
-            else _precision(one.filter("LOT_SIZE").step_size, one.quantity_precision),
+            quantity_precision=8 if self.in_contracts else _precision(lot.step_size, one.quantity_precision),
             simulated=simulated,
+            is_active=(one.status or one.contract_status) == "TRADING" and one.is_spot_trading_allowed,
+            tick_size=_decimal(price.tick_size),
+            min_quantity=_decimal(lot.min_qty),
+            max_quantity=_decimal(lot.max_qty),
+            step_size=_decimal(lot.step_size),
+            min_notional=_decimal(worth.min_notional or worth.notional),
         )
 
     def parse_day_tickers(self, data: bytes) -> list[DayTicker]:
@@ -195,6 +209,15 @@ class _Filter(Struct, rename="camel"):
     filter_type: str = ""
     tick_size: str = ""
     step_size: str = ""
+    min_qty: str = ""
+    max_qty: str = ""
+    min_notional: str = ""
+    """Spot's name of it."""
+    notional: str = ""
+    """USD-M's; COIN-M has none."""
+
+
+_NO_FILTER: Final = _Filter()
 
 
 class _Symbol(Struct, rename="camel"):
@@ -211,9 +234,6 @@ class _Symbol(Struct, rename="camel"):
     quantity_precision: int = 8
     is_spot_trading_allowed: bool = True
     filters: list[_Filter] = []
-
-    def filter(self, name: str) -> _Filter:
-        return next((one for one in self.filters if one.filter_type == name), _Filter())
 
 
 class _ExchangeInfo(Struct):
@@ -278,6 +298,15 @@ def _precision(step: str, otherwise: int) -> int:
     return len(step.partition(".")[2].rstrip("0"))
 
 
+def _decimal(text: str) -> str:
+    """Spell a decimal in one way: spot writes "0.01000000". Zero means that nothing is stated."""
+    if not _DECIMAL.fullmatch(text) or not text.strip("0."):
+        return ""
+    whole, _, fraction = text.partition(".")
+    fraction = fraction.rstrip("0")
+    return (whole.lstrip("0") or "0") + (f".{fraction}" if fraction else "")
+
+
 _SPOT_KLINES: Final = {1_000: 2}
 _FUTURES_KLINES: Final = {99: 1, 499: 2, 1_000: 5, 1_500: 10}
 
@@ -293,6 +322,15 @@ SPOT_REST: Final = BinanceRest(
 )
 # https://developers.binance.com/docs/derivatives/usds-margined-futures/market-data/rest-api/Compressed-Aggregate-Trades-List
 USDM_REST: Final = BinanceRest("binance-usdm", "/fapi/v1", 1, 40, 20, _FUTURES_KLINES, reach_s=48 * 3_600)
+# https://developers.binance.com/docs/derivatives/coin-margined-futures/market-data/rest-api/Kline-Candlestick-Data
 COINM_REST: Final = BinanceRest(
-    "binance-coinm", "/dapi/v1", 1, 40, 20, _FUTURES_KLINES, reach_s=24 * 3_600, in_contracts=True
+    "binance-coinm",
+    "/dapi/v1",
+    1,
+    40,
+    20,
+    _FUTURES_KLINES,
+    reach_s=24 * 3_600,
+    longest_klines_s=200 * 86_400,
+    in_contracts=True,
 )

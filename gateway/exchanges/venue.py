@@ -43,9 +43,14 @@ class RestDialect(Protocol):
     def reach_s(self) -> int:
         """How far back trades can be asked for; 0 is without end."""
 
+    @property
+    def longest_klines_s(self) -> int:
+        """The longest time that bars can be asked for at once; 0 is without end."""
+
     def exchange_info_call(self) -> Call: ...
 
-    def parse_instruments(self, data: bytes) -> list[Instrument]: ...
+    def parse_instruments(self, data: bytes) -> list[Instrument]:
+        """Return all that is listed; what cannot be traded now is not active."""
 
     def day_tickers_call(self, natives: Collection[str]) -> Call:
         """Ask for these at least: a venue may answer for one or for all only."""

@@ -7,6 +7,9 @@ The rules of this file:
   last was asked for. What the connections then send is their own business, within the venue's limits.
 - What a predecessor carried goes on from its last ids, if it is wanted by the time that every node has
   spoken. Any other symbol that is taken up later begins with its next trade.
+- What the venue does not trade any more is let go at once, whoever wants it, and is none of its connections'
+  silence. If it is traded again while it is wanted it goes on from its last id: what was traded before this
+  worker has heard of that is fetched.
 - The clock of all this runs only while nodes can be heard: not while the bus is away, or this process stands
   still. Else everything would be let go because nobody seems to want it.
 """
@@ -21,7 +24,7 @@ import structlog
 from gateway.feeds.connections.pool import ConnectionPool
 from gateway.feeds.day_tickers import DayTickers
 from gateway.feeds.dynamic_symbols import NODE_TTL_MS, DynamicSymbols
-from gateway.feeds.hub import Hub
+from gateway.feeds.hub import Hub, now_us
 from gateway.feeds.trades.last_ids import LastIds
 from processors.price import PriceProcessor
 from protocol.symbols import Instrument
@@ -98,6 +101,8 @@ class CarriedSymbols:
         """`listed` is all that this worker may carry; `before` is what a predecessor has left."""
         self._wishes = wishes
         self._listed = {one.native: one for one in listed}
+        self._halted: dict[str, tuple[int, int]] = {}
+        """Symbols that were carried when they were traded last: their last ids, and when that was said."""
         self._unclaimed = dict(before.ids)
         self._before_us = before.at_us
         self._processor = processor
@@ -110,6 +115,11 @@ class CarriedSymbols:
         """Carry what is wanted already."""
         self._follow(self._begin)
 
+    def know(self, listed: Iterable[Instrument]) -> None:
+        """Replace what may be carried, and how it is."""
+        self._listed = {one.native: one for one in listed}
+        self._wishes.changed.set()
+
     async def run(self) -> None:
         """Follow what is wanted. Until cancelled."""
         while True:
@@ -120,17 +130,30 @@ class CarriedSymbols:
                 pass
             self._wishes.changed.clear()
             if self._wishes.all_have_spoken:
-                self._unclaimed.clear()
+                self._forget_unclaimed()
             self._follow(self._take_up)
             await asyncio.sleep(FOLLOW_EVERY_S)
 
     def safe_ids(self) -> dict[str, int]:
         """Return what a successor goes on from: also what was left here, while it may still be wanted."""
-        return self._unclaimed | self._hub.safe_ids()
+        halted = {native: last_id for native, (last_id, _) in self._halted.items()}
+        return halted | self._unclaimed | self._hub.safe_ids()
+
+    def _forget_unclaimed(self) -> None:
+        """Keep of a predecessor's symbols only those that nobody can carry now."""
+        for native, last_id in self._unclaimed.items():
+            if self._is_halted(native):
+                self._halted[native] = last_id, self._before_us
+        self._unclaimed.clear()
+
+    def _is_halted(self, native: str) -> bool:
+        return native in self._listed and not self._listed[native].is_active
 
     def _follow(self, take_up: Callable[[Instrument], None]) -> None:
-        wanted = self._wishes.wanted() & self._listed.keys()
+        wished = self._wishes.wanted()
+        wanted = frozenset(one for one in wished & self._listed.keys() if self._listed[one].is_active)
         new, gone = wanted - self._carried, self._carried - wanted
+        self._halted = {one: last for one, last in self._halted.items() if one in new or self._is_halted(one)}
         if not new and not gone:
             return
         self._carried = wanted
@@ -142,6 +165,8 @@ class CarriedSymbols:
         self._pool.want(wanted)
         self._tickers.forget(gone)
         for native in gone:
+            if self._is_halted(native) and (last_id := self._hub.last_id(native)):
+                self._halted[native] = last_id, now_us()
             self._hub.drop_symbol(native)
             self._processor.drop_symbol(native)
         log.info(
@@ -154,6 +179,9 @@ class CarriedSymbols:
     def _take_up(self, instrument: Instrument) -> None:
         if instrument.native in self._unclaimed:
             self._begin(instrument)
+        elif instrument.native in self._halted:
+            self._begin(instrument)
+            self._hub.resume(instrument.native, *self._halted.pop(instrument.native))
         else:
             self._hub.take_up(instrument.native, instrument.id)
 

@@ -88,6 +88,8 @@ class Hub:
         self._note = note
         self._hold_back_trades = hold_back_trades
         self._lanes: dict[str, TradeLane] = {}
+        self._of_dropped: Counter[str] = Counter()
+        """What the lanes of symbols that were let go had counted."""
         self._left: dict[str, tuple[int, int]] = {}
         """The last trade, id and time, of symbols that were let go. Bounded by what the venue lists."""
         self._bars = BarWatch(venue.name)
@@ -126,6 +128,7 @@ class Hub:
         self._books.pop(native, None)
         if lane := self._lanes.pop(native, None):
             self._do(lane, lane.give_up("the symbol was let go", now_us()))
+            self._of_dropped.update(duplicates=lane.duplicates, recovered=lane.recovered, lost=lane.lost)
             self._troubled.pop(native, None)
             self._bars.forget(native)
             if lane.last_id:
@@ -141,6 +144,11 @@ class Hub:
             cause, detail = GapCause.WORKER_RESTARTED, f"{len(known)} symbols go on from their last ids"
             away = Boundary(STREAM, "worker", cause, frozenset(known), at_us, now_us(), detail)
             self._note(away.entry(self._venue.name))
+
+    def resume(self, native: str, last_id: int, at_us: int) -> None:
+        """Go on, before the first trade, where the venue had stopped trading, and miss nothing since."""
+        self._lanes[native].restore(last_id, at_us, now_us(), GapCause.SKIPPED)
+        self._look_at(self._lanes[native])
 
     def on_event(self, event: MarketEvent, received_us: int) -> None:
         """Take in one event of the venue."""
@@ -189,10 +197,10 @@ class Hub:
             "symbols": len(lanes),
             "open_gaps": sum(lane.open_gaps for lane in lanes),
             "held_back": sum(lane.held_back for lane in lanes),
-            "duplicates": sum(lane.duplicates for lane in lanes),
+            "duplicates": self._of_dropped["duplicates"] + sum(lane.duplicates for lane in lanes),
             "stale_books": self._stale_books,
-            "recovered": sum(lane.recovered for lane in lanes),
-            "lost": sum(lane.lost for lane in lanes),
+            "recovered": self._of_dropped["recovered"] + sum(lane.recovered for lane in lanes),
+            "lost": self._of_dropped["lost"] + sum(lane.lost for lane in lanes),
         }
 
     # Its own work

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from gateway.feeds.cached_prices import CachedPrices
 from gateway.feeds.connections.pool import ConnectionPool
 from gateway.feeds.hub import Hub, now_us
 from gateway.feeds.trades.lane import STREAM
@@ -30,13 +31,19 @@ class FeedReport:
     """One venue's share of a worker."""
 
     def __init__(
-        self, processor: PriceProcessor, pool: ConnectionPool, hub: Hub, note: Callable[[LedgerEntry], None]
+        self,
+        processor: PriceProcessor,
+        pool: ConnectionPool,
+        hub: Hub,
+        note: Callable[[LedgerEntry], None],
+        prices: CachedPrices | None = None,
     ) -> None:
-        """`note` takes an entry for the ledger, without waiting."""
+        """`note` takes an entry for the ledger, without waiting. Without `prices` none are kept in Redis."""
         self._processor = processor
         self._pool = pool
         self._hub = hub
         self._note = note
+        self._prices = prices
 
     def endpoint(self) -> Endpoint:
         subject = subjects.request_feed(self._processor.venue, self._processor.shard)
@@ -49,6 +56,7 @@ class FeedReport:
             "waiting": self._processor.waiting,
             "counters": asdict(self._processor.counters),
             "hub": self._hub.describe(),
+            "cached_prices": self._prices.describe() if self._prices else {},
             "connections": [asdict(state) for state in self._pool.state()],
             "bad_payloads": self._pool.bad_payloads.count,
             "newest_bad_payloads": [

@@ -34,6 +34,8 @@ TIMEOUT_S: Final = 10.0
 ATTEMPTS: Final = 4
 LONGEST_WAIT_S: Final = 60.0
 """Told to wait for longer, a call fails instead."""
+LONG_BYTES: Final = 256 * 1024
+"""What is longer is parsed in a thread: all that spot lists is 2 MB, 45 ms, and trades go on meanwhile."""
 Answer = TypeVar("Answer")
 _TOO_MUCH: Final = (418, 429)
 _DEFAULT_RETRY_S: Final = {418: 120.0, 429: 10.0}
@@ -74,8 +76,13 @@ class Rest:
         """Less than half of the weight of a minute is used, by us and by others of this address."""
         return not self._weight.wait_ms(_now_ms(), self._weight.limit // 2)
 
+    @property
+    def longest_klines_ms(self) -> int:
+        """The longest time that bars can be asked for at once; 0 is without end."""
+        return self._venue.rest.longest_klines_s * 1_000
+
     async def exchange_info(self) -> list[Instrument]:
-        """Return everything that can be traded now."""
+        """Return everything that is listed; what cannot be traded now is not active."""
         return await self._ask(self._venue.rest.exchange_info_call(), self._venue.rest.parse_instruments)
 
     async def day_tickers(self, natives: Collection[str]) -> list[DayTicker]:
@@ -106,7 +113,8 @@ class Rest:
         backoff = Backoff(self._first_backoff_ms)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return parse(await self._get(call))
+                answer = await self._get(call)
+                return await asyncio.to_thread(parse, answer) if len(answer) > LONG_BYTES else parse(answer)
             except BadPayload as error:
                 raise UnusableAnswer(self._url(call), error.reason) from error
             except (Unreachable, Refused) as error:

@@ -32,9 +32,6 @@ from protocol.market import Bar
 
 PAGE_BARS: Final = 1_000
 DAY_MS: Final = 86_400_000
-LONGEST_MS: Final[Mapping[str, int]] = {"binance-coinm": 200 * DAY_MS}
-"""What a venue answers in one request at most, if that is not without end:
-https://developers.binance.com/docs/derivatives/coin-margined-futures/market-data/rest-api/Kline-Candlestick-Data"""
 SETTLED_MS: Final = 2_000
 POLL_S: Final = 0.25
 ASKS_AT_ONCE: Final = 4
@@ -46,6 +43,10 @@ class KlineSource(Protocol):
 
     @property
     def has_spare(self) -> bool: ...
+
+    @property
+    def longest_klines_ms(self) -> int:
+        """The longest time that bars can be asked for at once; 0 is without end."""
 
     async def klines(self, native: str, interval: int, from_ms: int, to_ms: int, limit: int) -> list[Bar]: ...
 
@@ -173,18 +174,19 @@ class Backfill:
                 await self._fill_newest(series, missing[-1], is_demanded)
 
     async def _fill_newest(self, series: Series, hole: Span, is_demanded: bool) -> None:
-        page = Span(max(_back(hole.to_ms, series), hole.from_ms), hole.to_ms)
+        page = Span(max(_back(hole.to_ms, series, self._longest_ms(series)), hole.from_ms), hole.to_ms)
         first_ms = await self._fetch_page(series, page, is_demanded)
         if first_ms is None or first_ms > page.from_ms:
             await self._cover_before_birth(series, page, is_demanded)
 
     async def _cover_before_birth(self, series: Series, page: Span, is_demanded: bool) -> None:
         """See whether a page lacks its oldest bars because its symbol was not listed yet."""
-        if series.interval == MONTH and series.venue in LONGEST_MS:
+        longest_ms = self._longest_ms(series)
+        if series.interval == MONTH and longest_ms:
             is_first = True  # months stand one behind the other
         else:
             from_ms = await self._before_birth_ms(series)
-            upto_ms = min(page.to_ms, from_ms + LONGEST_MS.get(series.venue, FOREVER_MS))
+            upto_ms = min(page.to_ms, from_ms + (longest_ms or FOREVER_MS))
             oldest = await self._ask(series, Span(from_ms, upto_ms), is_demanded, limit=1)
             is_first = oldest[0].open_ms >= page.from_ms if oldest else not from_ms
         if is_first:
@@ -192,7 +194,7 @@ class Backfill:
 
     async def _before_birth_ms(self, series: Series) -> int:
         """Return a moment from which on the venue can be asked for the first bar of all."""
-        if series.venue not in LONGEST_MS:
+        if not self._longest_ms(series):
             return 0
         life = series._replace(interval=MONTH)
         await self.fill(life, Span(0, FOREVER_MS), is_demanded=True)  # it would wait for whoever waits for us
@@ -205,8 +207,14 @@ class Backfill:
         span = self._clipped(series, span)
         page = Span(span.to_ms, span.to_ms)
         while page.from_ms > span.from_ms:
-            page = Span(max(_back(page.from_ms, series), span.from_ms), page.from_ms)
+            oldest_ms = _back(page.from_ms, series, self._longest_ms(series))
+            page = Span(max(oldest_ms, span.from_ms), page.from_ms)
             await self._fetch_page(series, page, is_demanded=False)
+
+    def _longest_ms(self, series: Series) -> int:
+        """Return what the venue answers in one request at most; 0 is without end."""
+        source = self._sources.get(series.venue)
+        return source.longest_klines_ms if source else 0
 
     def _clipped(self, series: Series, span: Span) -> Span:
         """Return the whole bars of a span that have closed."""
@@ -285,10 +293,10 @@ def _closed_as(series: Series, rows: Sequence[BarRow]) -> Bars:
     return bars
 
 
-def _back(to_ms: int, series: Series) -> int:
+def _back(to_ms: int, series: Series, longest_ms: int) -> int:
     """Return where the page begins that ends at an opening."""
     page_ms = PAGE_BARS * series.interval * 60_000
-    longest_ms = min(page_ms, LONGEST_MS.get(series.venue, page_ms))
+    longest_ms = min(page_ms, longest_ms or page_ms)
     from_ms = open_of(max(to_ms - longest_ms, 0), series.interval)
     if from_ms < to_ms - longest_ms:  # a month is longer than what its number says
         from_ms = next_open(from_ms, series.interval)

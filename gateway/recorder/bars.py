@@ -36,6 +36,8 @@ from protocol.errors import BadMessage
 from protocol.intervals import next_open, open_of
 
 FETCH_S: Final = 4.0
+NEWEST_MS: Final = 60_000
+"""Who asks for bars up to so long ago, asks for the newest."""
 WIDER: Final = 4
 """A span in which there were fewer bars than wanted is widened to so many times its length."""
 
@@ -52,6 +54,8 @@ class BarsAnswers:
         now_ms: Callable[[], int],
     ) -> None:
         self.answered = 0
+        self.on_asked: Callable[[Series], None] = lambda _series: None
+        """Called with each series of which somebody has asked for the newest bars, and got them."""
         self._archive = archive
         self._coverage = coverage
         self._backfill = backfill
@@ -76,6 +80,8 @@ class BarsAnswers:
         except FAILURES as error:
             raise Unavailable(str(error)) from None
         self.answered += 1
+        if query.to_ms > self._now_ms() - NEWEST_MS and not query.changed_after_us:
+            self.on_asked(query.series)
         return encode_answer(answer)
 
     async def answer(self, query: BarsQuery) -> BarsAnswer:

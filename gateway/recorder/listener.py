@@ -61,6 +61,7 @@ class Listener:
         await self._bus.subscribe(subjects.ALL_WIRE, self._on_wire)
         await self._bus.subscribe(subjects.ALL_BARS, self._on_bar)
         await self._bus.subscribe(subjects.ALL_SYMBOLS, self._on_listed)
+        await self._registry.follow(self._registry_is_old.set)
         self._bus.on_reconnect(self._on_reconnect)
 
     async def run(self) -> None:

@@ -9,11 +9,13 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 
+from gateway.cache.cache import Cache
 from gateway.recorder.announcer import Announcer
 from gateway.recorder.archive import Archive
 from gateway.recorder.backfill import Backfill, KlineSource
 from gateway.recorder.bars import BarsAnswers
 from gateway.recorder.beginnings import Beginnings
+from gateway.recorder.cached_history import CachedHistory
 from gateway.recorder.candle_log import CandleLog
 from gateway.recorder.coverage import Coverage
 from gateway.recorder.doubts import Doubts
@@ -60,8 +62,10 @@ class Recorder:
         rests: Mapping[str, KlineSource],
         options: Options,
         last_us: int,
+        redis: Cache | None = None,
     ) -> None:
-        """`last_us` is the highest version in the store, `last_version` reads it."""
+        """`last_us` is the highest version in the store, `last_version` reads it. Without `redis` nothing is
+        kept there."""
         self.registry = Registry(bus)
         self._bus = bus
         self._last_us = last_us
@@ -88,11 +92,15 @@ class Recorder:
         self._writer = Writer(store, self._memory, coverage)
         self._ticks = TickWriter(store, options.tick_retention_s, now_us) if options.ticks else None
         for recording in self._recordings.values():
-            recording.on_final = self._doubts.on_final
+            recording.on_final = self._on_final
             recording.on_ticks = self._ticks.add if self._ticks else None
         self._bars = BarsAnswers(
             archive, coverage, self._backfill, self._recordings, self.registry, self._clock, now_ms
         )
+        self._cached: CachedHistory | None = None
+        if redis is not None:
+            self._cached = CachedHistory(redis, self._recordings, self.registry.table, self._bars.answer)
+            self._bars.on_asked = self._cached.on_asked
         self._orders = Orders(
             store, coverage, self._backfill, self.registry.table, self._announcer.begin_anew
         )
@@ -109,6 +117,8 @@ class Recorder:
             running.append(tasks.create_task(self._beginnings.run(list(self._recordings.values()))))
             if self._ticks is not None:
                 running.append(tasks.create_task(self._ticks.run()))
+            if self._cached is not None:
+                running.append(tasks.create_task(self._cached.run()))
             await self._serve(tasks)
             await self._listener.start()
             log.info("recorder.started", venues=list(self._recordings), last_version=self._last_us)
@@ -120,6 +130,11 @@ class Recorder:
         if self._ticks is not None:
             await self._ticks.leave()
         await self._candle_log.drain()
+
+    def _on_final(self, series: Series, open_ms: int) -> None:
+        self._doubts.on_final(series, open_ms)
+        if self._cached is not None:
+            self._cached.on_final(series)
 
     async def _serve(self, tasks: asyncio.TaskGroup) -> None:
         await self._bus.serve(
@@ -167,6 +182,7 @@ class Recorder:
                 "candles_waiting": self._candle_log.waiting,
                 "candles_dropped": self._candle_log.dropped,
             },
+            "cached": self._cached.describe() if self._cached else {},
             "store": self._store.state()._asdict() if isinstance(self._store, SpooledStore) else {},
         }
 

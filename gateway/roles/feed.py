@@ -1,61 +1,69 @@
 """One feed worker: its shard of the symbols, from the exchange's sockets to the bus.
 
-For every venue: ask REST what is listed and give it ids, then carry what is wanted of this shard on
-a connection pool whose events go through the hub, which repairs, into a price processor. Nothing raw
-leaves this process.
+For every venue: ask REST what is listed and give it ids, follow that from then on, and carry what is wanted
+of this shard on a connection pool whose events go through the hub, which repairs, into a price processor.
+Nothing raw leaves this process.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from importlib.metadata import version
-from typing import Final, TypeVar
 
 import structlog
 
-from gateway.cache import WatchlistReader
+from gateway.cache.cache import Cache
+from gateway.cache.watchlists import WatchlistReader
 from gateway.config.load import Settings
 from gateway.exchanges.venue import VENUES, Venue
+from gateway.feeds.cached_prices import CachedPrices
 from gateway.feeds.carried import CarriedSymbols, HearingClock, Wishes
 from gateway.feeds.connections.pool import ConnectionPool
 from gateway.feeds.day_tickers import DayTickers
 from gateway.feeds.dynamic_symbols import GRACE_MS, DynamicSymbols
 from gateway.feeds.hub import Hub, now_us
+from gateway.feeds.listing import INTERVAL_S, BaseSet, Listing
 from gateway.feeds.report import FeedReport
-from gateway.feeds.rest import Rest, VenueError
+from gateway.feeds.rest import Rest
 from gateway.feeds.trades.lane import HOLD_BACK_TRADES
 from gateway.feeds.trades.last_ids import LastIdsKeeper
 from gateway.feeds.trades.requests import TradeRequests
 from gateway.ledger import LedgerWriter, open_ledger
 from gateway.registry import Registry
 from gateway.roles.bus import bus_address, bus_name, bus_needed
+from gateway.roles.redis import open_redis
 from gateway.wanted import DemandListener
 from processors.bus import Bus, BusError, Endpoint, SlowEndpoint, connect
 from processors.price import PriceProcessor
 from processors.shell import PriceShell
 from protocol.demand import Demand
-from protocol.symbols import Instrument, shard_of
-
-RETRY_S: Final = 5.0
-ALL: Final = "all"
-Answer = TypeVar("Answer")
+from protocol.symbols import Instrument
 
 log = structlog.get_logger()
 
 
 async def run(
-    settings: Settings, shard: int, shards: int, stop: asyncio.Event, *, grace_ms: int = GRACE_MS
+    settings: Settings,
+    shard: int,
+    shards: int,
+    stop: asyncio.Event,
+    *,
+    grace_ms: int = GRACE_MS,
+    listing_interval_s: float = INTERVAL_S,
 ) -> None:
     """Feed one shard of every venue until `stop` is set; then publish what waits and leave.
 
-    A symbol that nobody wants any more is kept for `grace_ms`.
+    A symbol that nobody wants any more is kept for `grace_ms`. What is listed is asked again every
+    `listing_interval_s`.
     """
     with bus_needed():
         async with (
             connect(bus_address(settings), bus_name(settings, f"feed-{shard}"), stop) as bus,
             _open_watchlists(settings) as watchlists,
+            open_redis(settings) as redis,
         ):
-            await _Worker(settings, shard, shards, bus, watchlists, grace_ms).run(stop)
+            worker = _Worker(settings, shard, shards, bus, watchlists, redis, grace_ms, listing_interval_s)
+            await worker.run(stop)
     log.info("feed.stopped", shard=shard)
 
 
@@ -81,25 +89,6 @@ def venues(settings: Settings) -> list[Venue]:
     return [VENUES[name].with_endpoints(*endpoints[name]) for name in exchange.venues]
 
 
-class Listings:
-    """What the venues list, and which of the wanted symbols none of them does."""
-
-    def __init__(self, wanted: Sequence[str], venues: int) -> None:
-        self._wanted = wanted
-        self._venues = venues
-        self._unlisted = set(wanted) - {ALL}
-
-    def choose(self, venue: Venue, listed: list[Instrument]) -> list[Instrument]:
-        """Return the wanted ones; after the last venue, say what nobody lists."""
-        self._unlisted -= {one.symbol for one in listed} | {one.name for one in listed}
-        self._venues -= 1
-        if self._unlisted and not self._venues:
-            log.warning("feed.not_listed", symbols=sorted(self._unlisted), last_venue=venue.name)
-        if ALL in self._wanted:
-            return listed
-        return [one for one in listed if one.symbol in self._wanted or one.name in self._wanted]
-
-
 class _Worker:
     """One shard of every venue."""
 
@@ -110,15 +99,19 @@ class _Worker:
         shards: int,
         bus: Bus,
         watchlists: WatchlistReader | None,
+        redis: Cache | None,
         grace_ms: int,
+        listing_interval_s: float,
     ) -> None:
         self._settings = settings
         self._shard = shard
         self._shards = shards
         self._bus = bus
+        self._redis = redis
         self._ledger = LedgerWriter(bus)
         self._venues = venues(settings)
-        self._listings = Listings(settings.exchange.symbols, len(self._venues))
+        self._listing_interval_s = listing_interval_s
+        self._base = BaseSet(settings.exchange.symbols, len(self._venues))
         clock = HearingClock(lambda: bus.is_connected)
         self._wishes = {
             venue.name: Wishes(DynamicSymbols(grace_ms=grace_ms), clock) for venue in self._venues
@@ -149,8 +142,10 @@ class _Worker:
         """Feed one venue until cancelled."""
         share, exchange = 1 / self._shards, self._settings.exchange
         async with Rest(venue) as rest:
-            wishes = self._wishes[venue.name]
-            listed = await self._list(venue, rest, wishes)
+            wishes, listing = self._wishes[venue.name], await self._listing(venue, rest)
+            listed = await listing.begin()
+            wishes.begin(listing.base())
+            self._listener.know(listed)
             shell = self._shell(venue)
             # Half of the queue, so that what is released at once finds room in it.
             hold_back = min(HOLD_BACK_TRADES, self._settings.processor.queue // 2)
@@ -167,7 +162,8 @@ class _Worker:
                 redundancy=exchange.redundancy,
                 attempts_share=share,
             )
-            report = FeedReport(shell.processor, pool, hub, self._ledger.note)
+            prices = self._prices(shell.processor, listed)
+            report = FeedReport(shell.processor, pool, hub, self._ledger.note, prices)
             keeper = LastIdsKeeper(self._bus, venue.name, self._shard)
             carried = CarriedSymbols(
                 wishes,
@@ -179,13 +175,28 @@ class _Worker:
                 pool=pool,
             )
             carried.start()
+
+            def on_listed() -> None:
+                own = listing.own()
+                self._listener.know(own)
+                for instrument in own:
+                    requests.add_symbol(instrument.native)
+                wishes.begin(listing.base())
+                carried.know(own)
+                if prices is not None:
+                    prices.know(own)
+
             try:
                 async with asyncio.TaskGroup() as tasks, pool:
                     endpoints = [shell.endpoint(), report.endpoint()]
                     await self._answer(venue, len(listed), endpoints, requests.endpoint(), tasks)
                     keeping = keeper.run(carried.safe_ids, shell)
-                    for work in (shell.run(), hub.run(), report.run(), keeping, carried.run(), tickers.run()):
+                    following = listing.run(on_listed)
+                    works = (shell.run(), hub.run(), report.run(), keeping, carried.run(), tickers.run())
+                    for work in (*works, following):
                         tasks.create_task(work)
+                    if prices is not None:
+                        tasks.create_task(prices.run())
                     await asyncio.Event().wait()  # until cancelled
             finally:
                 await shell.drain()
@@ -211,22 +222,31 @@ class _Worker:
         )
         return PriceShell(processor, self._bus, wanted.batch_ms)
 
-    async def _list(self, venue: Venue, rest: Rest, wishes: Wishes) -> list[Instrument]:
-        """Return what this worker may carry, registered; what it carries in any case is wished for."""
-        listed = await _insist(rest.exchange_info, venue)
-        base = self._listings.choose(venue, listed)
-        wishes.begin(one.native for one in base)
+    def _prices(self, processor: PriceProcessor, listed: list[Instrument]) -> CachedPrices | None:
+        """Return what keeps the prices in Redis; None if there is no Redis."""
+        if self._redis is None:
+            return None
+        wanted = self._settings.cache.redis
+        prices = CachedPrices(
+            self._redis, processor, wanted.price_stream_length if wanted.price_stream else None
+        )
+        prices.know(listed)
+        return prices
 
-        def is_own(instrument: Instrument) -> bool:
-            return shard_of(venue.name, instrument.native, self._shards) == self._shard
-
-        # Every worker registers all, that clients may ask for any; its own first, that they share the work.
-        may_carry = sorted(listed if self._settings.exchange.on_demand else base, key=is_own, reverse=True)
+    async def _listing(self, venue: Venue, rest: Rest) -> Listing:
+        """Open what this worker knows of a venue's listing."""
         registry = Registry(self._bus)
         await registry.open()
-        own = [one for one in await registry.register(may_carry) if is_own(one)]
-        self._listener.know(own)
-        return own
+        return Listing(
+            venue,
+            rest,
+            registry,
+            self._base,
+            self._shard,
+            self._shards,
+            on_demand=self._settings.exchange.on_demand,
+            interval_s=self._listing_interval_s,
+        )
 
 
 async def _keep_last_ids(keeper: LastIdsKeeper, carried: CarriedSymbols) -> None:
@@ -236,13 +256,3 @@ async def _keep_last_ids(keeper: LastIdsKeeper, carried: CarriedSymbols) -> None
             await keeper.write(ids, now_us())
     except BusError as error:
         log.warning("feed.last_ids_not_written", error=str(error))
-
-
-async def _insist(ask: Callable[[], Awaitable[Answer]], venue: Venue) -> Answer:
-    """Ask the venue for as long as it takes."""
-    while True:
-        try:
-            return await ask()
-        except VenueError as error:
-            log.warning("feed.venue_unreachable", venue=venue.name, error=str(error), retry_s=RETRY_S)
-            await asyncio.sleep(RETRY_S)

@@ -1,7 +1,8 @@
 """The recorder process: trades and the venues' bars in, history out. There is one; it alone has the store.
 
 The store is opened before the bus is looked for: one that is damaged, or in another process's hands, ends
-this process at once, with a message that says so.
+this process at once, with a message that says so. The symbols' ids are restored, if they were lost, before
+the folder says that the recorder is there: workers, which give new ones, are started after that.
 """
 
 import asyncio
@@ -15,9 +16,12 @@ from gateway.config.load import Settings
 from gateway.feeds.rest import Rest
 from gateway.processes.lifetime import Failure
 from gateway.recorder.recorder import Options, Recorder, last_version
+from gateway.recorder.symbols_mirror import SymbolsMirror
 from gateway.roles.bus import bus_address, bus_name, bus_needed
 from gateway.roles.feed import venues
 from gateway.roles.folder import told_recorder
+from gateway.roles.metadata import open_metadata
+from gateway.roles.redis import open_redis
 from gateway.store.history import HistoryStore, StoreUnusable
 from gateway.store.opening import open_store
 from processors.bus import Bus, NoAnswer, connect
@@ -34,8 +38,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Record until `stop` is set; then write what waits and leave. Raises RecorderFailed."""
     with bus_needed():
         async with opened(settings) as store:
-            with told_recorder(settings.data.folder):
-                await _record(settings, store, stop)
+            await _record(settings, store, stop)
     log.info("recorder.stopped")
 
 
@@ -64,7 +67,21 @@ async def _record(settings: Settings, store: HistoryStore, stop: asyncio.Event) 
         )
         await _be_the_only_one(bus)
         rests = {one.name: await stack.enter_async_context(Rest(one)) for one in venues(settings)}
-        await Recorder(store, bus, rests, options, await last_version(store)).run(stop)
+        redis = await stack.enter_async_context(open_redis(settings))
+        recorder = Recorder(store, bus, rests, options, await last_version(store), redis)
+        mirroring = await stack.enter_async_context(_mirrored(settings, recorder))
+        stack.enter_context(told_recorder(settings.data.folder))
+        await recorder.run(stop)
+        mirroring.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _mirrored(settings: Settings, recorder: Recorder) -> AsyncIterator[asyncio.Task[None]]:
+    """Restore the symbols, and keep them in SQL until the task is cancelled."""
+    async with open_metadata(settings) as database, asyncio.TaskGroup() as tasks:
+        mirror = SymbolsMirror(recorder.registry, database.symbols)
+        await mirror.restore()
+        yield tasks.create_task(mirror.run())
 
 
 async def _be_the_only_one(bus: Bus) -> None:

@@ -96,8 +96,10 @@ def feed_workers(settings: Settings, cores: int) -> int:
 
 
 def at_simulated_exchange(settings: Settings, port: int) -> Settings:
-    """Point every venue at the simulated exchange, and carry all that it lists."""
+    """Point every venue at the simulated exchange, carry all that it lists, and let anybody see it."""
     values: dict[str, Any] = {"sim.port": port, "exchange.symbols": "all"}
+    if settings.auth.anonymous == "auto":
+        values["auth.anonymous"] = "yes"  # there is nothing to protect
     for venue, path in (("", ""), ("usdm_", "/fstream"), ("coinm_", "/dstream")):
         values[f"exchange.{venue}ws_endpoint"] = f"ws://127.0.0.1:{port}{path}"
         values[f"exchange.{venue}rest_endpoint"] = f"http://127.0.0.1:{port}"
@@ -129,7 +131,7 @@ def plan_roles(
     gateways = settings.server.gateways
     roles += [ours(f"feed {shard}", Tier.FEED, "feed", "--shard", shard) for shard in shards]
     roles += [
-        ours(f"gateway {number}/{gateways}", Tier.GATEWAY, "gateway", "--reuse-port")
+        ours(f"gateway {number}/{gateways}", Tier.GATEWAY, "gateway", "--reuse-port", "--number", f"{number}")
         for number in range(gateways)
     ]
     return roles

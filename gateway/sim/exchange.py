@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 from gateway.sim.faults import Fault, FaultKind, Faults, Standing
 from gateway.sim.limits import SimLimits, WeightPool, Window
+from gateway.sim.listings import ListingChange, Listings
 from gateway.sim.market.bars import History
 from gateway.sim.market.symbols import Board, Instrument
 from gateway.sim.market.trades import Market
@@ -42,6 +43,7 @@ class Exchange:
         self.clock = clock
         """Returns the microseconds since 1970."""
         self.faults = Faults(market.options.seed)
+        self.listings = Listings(market, self.faults.ended_us)
         self.history: Callable[[Instrument], History] = cache(lambda one: History(market, one))
         self.broadcast = Broadcast(market, self.history, self.faults)
         self.members: dict[Member, None] = {}
@@ -97,6 +99,10 @@ class Exchange:
                     member.say_shutdown(now_us)
         self._end_faults(now_us)
         return standing
+
+    def list_symbol(self, change: ListingChange) -> Instrument:
+        """Change what is listed now. Raises BadListing."""
+        return self.listings.change(change, self.clock())
 
     def clear_faults(self) -> None:
         """Take all faults down."""

@@ -165,6 +165,8 @@ class Faults:
         self.on_messages: list[Standing] = []
         """Those of the standing ones that concern single messages; empty is the fast path."""
         self.past: deque[Standing] = deque(maxlen=KEPT_PAST)
+        self.ended_us: dict[tuple[Board, str], int] = {}
+        """Since when something is not traded: `listings.py` says so."""
 
     def add(self, fault: Fault, now_us: int) -> Standing:
         """Let a fault stand. Raises BadFault when too many do."""
@@ -194,11 +196,11 @@ class Faults:
         return [one for one in self.standing if one.fault.kind in kinds]
 
     def visible_us(self, one: Instrument, now_us: int) -> int:
-        """Say up to when an instrument's trades are published: until its halt began, or until now."""
-        if not self.standing:
+        """Say up to when an instrument's trades are published: until its halt or its end, or until now."""
+        if not self.standing and not self.ended_us:
             return now_us
-        halts = [halt for halt in self.of(FaultKind.HALT) if halt.halts(one)]
-        return min((halt.since_us for halt in halts), default=now_us)
+        halts = [halt.since_us for halt in self.of(FaultKind.HALT) if halt.halts(one)]
+        return min(*halts, self.ended_us.get((one.board, one.symbol), now_us), now_us)
 
     def described(self) -> dict[str, Any]:
         return {

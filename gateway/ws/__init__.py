@@ -1,4 +1,4 @@
-"""The WebSocket side of the gateway: one connection, audiences that share a frame, slow clients.
+"""The WebSocket side of the gateway: one connection, who it is, audiences that share a frame, slow clients.
 
-May import protocol and processors; never roles, cli or sim.
+May import protocol, processors and `gateway.accounts`; never roles, cli, sim or api.
 """

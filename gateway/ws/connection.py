@@ -13,7 +13,7 @@ import logging
 import struct
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final, NamedTuple, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.utils import get_remote_addr
@@ -29,6 +29,21 @@ from protocol.errors import CloseCode
 CLOSE_TIMEOUT_S: Final = 5.0
 _QUIET: Final = logging.getLogger("gateway.ws.handshake")
 _QUIET.setLevel(logging.CRITICAL)  # what clients do wrong is counted, not logged line by line
+
+
+class Refusal(NamedTuple):
+    """Why an upgrade is refused, as an HTTP answer."""
+
+    status: HTTPStatus
+    text: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Later:
+    """The answer to an upgrade request follows by `answer`."""
+
+
+LATER: Final = Later()
 
 
 def frame_binary(payload: bytes) -> bytes:
@@ -68,6 +83,7 @@ class Connection(asyncio.Protocol):
             max_size=self.max_message_bytes,
             logger=_QUIET,
         )
+        self._unanswered: Request | None = None
         self._fragments: list[bytes] = []
         self._fragment_opcode = Opcode.TEXT
         self._close_timer: asyncio.TimerHandle | None = None
@@ -77,8 +93,8 @@ class Connection(asyncio.Protocol):
 
     # What a subclass says
 
-    def on_request(self, request: Request) -> tuple[HTTPStatus, str] | None:
-        """Look at the upgrade request; return a status and a text to refuse it."""
+    def on_request(self, request: Request) -> Refusal | Later | None:
+        """Look at the upgrade request; return a refusal, or LATER to answer when more is known."""
         raise NotImplementedError
 
     def on_open(self) -> None:
@@ -101,6 +117,18 @@ class Connection(asyncio.Protocol):
 
     # What a subclass does
 
+    def answer(self, refusal: Refusal | None) -> None:
+        """Answer the upgrade request that `on_request` has put off, unless the client has gone."""
+        request, self._unanswered = self._unanswered, None
+        if request is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+            self._respond(request, refusal)
+
+    @property
+    def can_speak(self) -> bool:
+        """The handshake is done, and nobody has begun to close."""
+        return self.is_open and self._parser.state is State.OPEN
+
     @property
     def subprotocol(self) -> str | None:
         return self._parser.subprotocol
@@ -115,13 +143,13 @@ class Connection(asyncio.Protocol):
         self.transport.write(frame_text(text))
 
     def ping(self, payload: bytes = b"") -> None:
-        if self.is_open and self._parser.state is State.OPEN:
+        if self.can_speak:
             self._parser.send_ping(payload)
             self._flush()
 
     def close(self, code: int, reason: str = "") -> None:
         """Start the closing handshake; the transport follows when the peer answers, or in 5 seconds."""
-        if not self.is_open or self._parser.state is not State.OPEN:
+        if not self.can_speak:
             return
         self._parser.send_close(code, reason.encode()[:123].decode(errors="ignore"))
         self._flush()
@@ -140,6 +168,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         self._all.discard(cast(Any, self))
+        self._unanswered = None
         if self._close_timer is not None:
             self._close_timer.cancel()
         if self.is_open:
@@ -173,8 +202,19 @@ class Connection(asyncio.Protocol):
         self._close_timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.transport.abort)
 
     def _answer_request(self, request: Request) -> None:
-        refusal = self.on_request(request)
-        response = self._parser.reject(*refusal) if refusal else self._parser.accept(request)
+        verdict = self.on_request(request)
+        if isinstance(verdict, Later):  # nothing more is read from this socket until then
+            self._unanswered = request
+            self.transport.pause_reading()
+        else:
+            self._respond(request, verdict)
+
+    def _respond(self, request: Request, refusal: Refusal | None) -> None:
+        if refusal is None:
+            response = self._parser.accept(request)
+        else:
+            response = self._parser.reject(refusal.status, refusal.text)
+            response.headers.update(refusal.headers)
         self._parser.send_response(response)
         self._flush()
         if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
@@ -198,7 +238,7 @@ class Connection(asyncio.Protocol):
                 self.on_pong(bytes(frame.data))
 
     def _end_of_message(self, fin: bool) -> None:
-        if not fin or not self.is_open or self._parser.state is not State.OPEN:
+        if not fin or not self.can_speak:
             return
         message = b"".join(self._fragments)
         self._fragments = []

@@ -8,7 +8,7 @@ import asyncio
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
@@ -17,12 +17,14 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 from websockets.http11 import Request
 
+from gateway.ws.access import Access
+from gateway.ws.admission import Admission
 from gateway.ws.audience import Audience, Watchlist
 from gateway.ws.candles.delivery import CandleDelivery
 from gateway.ws.candles.frames import encode_changes
 from gateway.ws.candles.replays import CandleReplays
 from gateway.ws.candles.series import CandleMark, Change
-from gateway.ws.connection import Connection
+from gateway.ws.connection import Connection, Later, Refusal
 from gateway.ws.delivery import Replays
 from gateway.ws.lane import Mark
 from gateway.ws.outbox import Outbox
@@ -56,13 +58,19 @@ class Clients:
     """Everybody connected to this gateway."""
 
     def __init__(
-        self, replays: Replays, candle_replays: CandleReplays, symbols: SymbolTable, limits: ClientLimits
+        self,
+        replays: Replays,
+        candle_replays: CandleReplays,
+        symbols: SymbolTable,
+        limits: ClientLimits,
+        access: Access | None = None,
     ) -> None:
         self.replays: Final = replays
         self.candle_replays: Final = candle_replays
         self.fanout: Final = replays.fanout
         self.symbols: Final = symbols
         self.limits: Final = limits
+        self.access: Final = access or Access()
         self.connected: set[Client] = set()
         self.closed_by_code: Counter[int] = Counter()
         self.coalesced = 0
@@ -102,6 +110,8 @@ class Client(Connection):
     """One client: its session, its audience, its outbox. A subclass says what it streams."""
 
     path: ClassVar[str]
+    has_market_watch = False
+    """It can have its user's."""
     clients: ClassVar[Clients]
     session: ServerSession
     form: int
@@ -111,11 +121,18 @@ class Client(Connection):
         super().__init__(config, server_state, app_state)
         self.outbox = Outbox()
         self.candles = CandleDelivery(self, self.clients.candle_replays)
+        self.admission = Admission(self, self.clients.access)
         self.audience: Audience | None = None
         self._heard_s = time.monotonic()
         self._pinged_s = 0.0
 
     # What a subclass says
+
+    def read_address(self, query: str) -> Refusal | None:
+        """Read what stands behind the path; refuse what makes no sense."""
+
+    def on_admitted(self) -> None:
+        """Who this is is known: market data may flow."""
 
     def watchlist(self) -> Watchlist:
         """Say what the fan-out is to write to this client."""
@@ -123,12 +140,13 @@ class Client(Connection):
 
     # The connection
 
-    def on_request(self, request: Request) -> tuple[HTTPStatus, str] | None:
-        if request.path.partition("?")[0] != self.path:
-            return HTTPStatus.NOT_FOUND, "the streams are at /api/v1/ws and /ws\n"
+    def on_request(self, request: Request) -> Refusal | Later | None:
+        path, _, query = request.path.partition("?")
+        if path != self.path:
+            return Refusal(HTTPStatus.NOT_FOUND, "the streams are at /api/v1/ws and /ws\n")
         if len(self.clients.connected) >= self.clients.limits.max_connections:
-            return HTTPStatus.SERVICE_UNAVAILABLE, "this gateway is full\n"
-        return None
+            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "this gateway is full\n")
+        return self.read_address(query) or self.admission.on_request(request)
 
     def on_open(self) -> None:
         limits = self.clients.limits
@@ -136,9 +154,12 @@ class Client(Connection):
         self.transport.set_write_buffer_limits(high=limits.max_buffer_bytes)
         _keep_kernel_buffer_small(self.transport, limits.max_buffer_bytes)
         self.clients.connected.add(self)
+        self.admission.on_open(time.monotonic())
 
     def on_text(self, text: bytes) -> None:
         self._heard_s = time.monotonic()
+        if self.admission.holds(text):
+            return
         try:
             reaction = self.session.on_text(text, int(self._heard_s * 1000))
         except ProtocolError as error:
@@ -148,7 +169,14 @@ class Client(Connection):
 
     def on_listed(self) -> None:
         """New symbols are known: serve what this client asked for too early."""
-        self.act(self.session.on_listed())
+        if self.can_speak:
+            self.act(self.session.on_listed())
+
+    def on_market_watch(self, names: Sequence[str], *, is_copy: bool) -> None:
+        session = self.session
+        is_news = not (is_copy and session.knows_market_watch)
+        if self.can_speak and session.standing.has_market_watch and is_news:
+            self.act(session.on_market_watch(names))
 
     def act(self, reaction: Reaction) -> None:
         """Do what the session says."""
@@ -160,15 +188,20 @@ class Client(Connection):
             self.clients.on_watched()
         if reaction.changed or reaction.since or reaction.candles:
             self.join()
+        self.admission.act(reaction)
 
     def on_binary(self, data: bytes) -> None:  # noqa: ARG002  # whatever it is
         self.close(CloseCode.UNSUPPORTED_DATA, "clients send text")
 
     def on_pong(self, payload: bytes) -> None:  # noqa: ARG002  # any pong will do
-        self._heard_s = time.monotonic()
+        now_s = time.monotonic()
+        if self._pinged_s > self._heard_s:
+            self.clients.fanout.hops["client"].add(round((now_s - self._pinged_s) * 1e6))
+        self._heard_s = now_s
 
     def on_lost(self) -> None:
         self.clients.connected.discard(self)
+        self.admission.on_lost()
         self.clients.on_watched()
         self.clients.closed_by_code[self.close_code or 1006] += 1
         self.leave()
@@ -267,6 +300,7 @@ class Client(Connection):
 
     def on_sweep(self, now_s: float) -> None:
         limits = self.clients.limits
+        self.admission.on_sweep(now_s)
         if self.outbox.is_late(now_s, limits.max_lag_s):
             self.close(CloseCode.TOO_SLOW, f"{limits.max_lag_s:g} s behind the market")
         elif self._pinged_s > self._heard_s:

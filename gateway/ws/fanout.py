@@ -29,7 +29,8 @@ from protocol.events import Kind
 from protocol.frames import LAYOUTS, V1, Frame, seal_v1, seal_v2
 from protocol.table import PriceTable
 
-HOPS: Final = ("exchange_to_feed", "feed", "bus", "gateway")
+HOPS: Final = ("exchange_to_feed", "feed", "bus", "gateway", "client")
+"""The last one is from a ping to its answer: what was written before it has been received by then."""
 LOSSLESS: Final = (Kind.TRADE, Kind.GAP)
 MAX_WRITE_BYTES: Final = 256 * 1024
 """More trades or candles than that at once (after an outage) are not put before every client's socket, but

@@ -22,6 +22,7 @@ class StreamClient(Client):
 
     path = "/api/v1/ws"
     subprotocols = (SUBPROTOCOL_V1, SUBPROTOCOL_V2)
+    has_market_watch = True
 
     def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
         super().__init__(config, server_state, app_state)
@@ -32,7 +33,9 @@ class StreamClient(Client):
 
     def on_open(self) -> None:
         self.form = VERSIONS[self.subprotocol or SUBPROTOCOL_V1]
-        self.session = ServerSession(self.form, self.clients.symbols, self.clients.limits.session)
+        self.session = ServerSession(
+            self.form, self.clients.symbols, self.clients.limits.session, self.admission.standing
+        )
         super().on_open()
 
     def act(self, reaction: Reaction) -> None:
@@ -58,7 +61,7 @@ class StreamClient(Client):
         session = self.session
         watchlist = Watchlist(
             self.form,
-            frozenset(session.prices),
+            frozenset(session.prices | session.market_watch),
             frozenset(session.quotes),
             self.trades.live(self._watched_trades),
             frozenset(session.enigma),

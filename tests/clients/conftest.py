@@ -2,15 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from http import HTTPStatus
 
 import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 from websockets.http11 import Request
 
-from gateway.ws.connection import Connection, frame_binary
-from protocol.control import Ping, Pong, format_message
+from gateway.ws.connection import Connection, Refusal, frame_binary
+from protocol.control import Ping, Pong, WatchEdit, format_message
 from protocol.errors import ProtocolError
 from protocol.events import (
     Candle,
@@ -26,6 +25,7 @@ from protocol.events import (
 )
 from protocol.frames import encode_v1, encode_v2
 from protocol.session import SUBPROTOCOL_V1, SUBPROTOCOL_V2, Limits, ServerSession
+from protocol.standing import ANYBODY
 from protocol.symbols import Instrument, SymbolTable
 
 TIMEOUT_S = 10.0
@@ -47,17 +47,23 @@ class Peer(Connection):
         self.ponged = asyncio.Event()
         self.lost = asyncio.Event()
         self.path = ""
+        self.authorization: str | None = None
+        self.edits: list[WatchEdit] = []
         self.since: dict[int, int] = {}
         self.asked: dict[SeriesKey, int | None] = {}
         """Which candles, and from which version on."""
 
-    def on_request(self, request: Request) -> tuple[HTTPStatus, str] | None:
+    def on_request(self, request: Request) -> Refusal | None:
         self.path = request.path
+        self.authorization = request.headers.get("Authorization")
         return self.gateway.refuse
 
     def on_open(self) -> None:
         self.session = ServerSession(
-            2 if self.subprotocol == SUBPROTOCOL_V2 else 1, self.gateway.symbols, Limits()
+            2 if self.subprotocol == SUBPROTOCOL_V2 else 1,
+            self.gateway.symbols,
+            Limits(),
+            self.gateway.standing,
         )
         self.gateway.peers.append(self)
         self.gateway.opened.put_nowait(self)
@@ -70,6 +76,8 @@ class Peer(Connection):
             return
         self.since |= reaction.since
         self.asked |= reaction.candles
+        if reaction.edit is not None:
+            self.edits.append(reaction.edit)
         for reply in reaction.replies:
             self.send_text(reply)
         self.heard.set()
@@ -105,6 +113,11 @@ class Peer(Connection):
             row = Price(symbol_id, changes << 8, delay_us, price, 10.0)
             self.send(encode_v2([row], self.gateway.time_us))
 
+    def market_watch(self, *symbols: str) -> None:
+        """Say what the user's market watch is now."""
+        for reply in self.session.on_market_watch([f"BINANCE:{one}" for one in symbols]).replies:
+            self.send_text(reply)
+
     def quote(self, symbol_id: int, bid: float, ask: float) -> None:
         self.send(encode_v2([Quote(symbol_id, 1 << 8, 700, bid, 1.0, ask, 2.0)], self.gateway.time_us))
 
@@ -131,7 +144,8 @@ class SmallGateway:
         self.symbols.add(instrument(2, "ETHUSDT", simulated=False, venue="binance"))
         self.peers: list[Peer] = []
         self.opened: asyncio.Queue[Peer] = asyncio.Queue()
-        self.refuse: tuple[HTTPStatus, str] | None = None
+        self.refuse: Refusal | None = None
+        self.standing = ANYBODY
         self.subprotocols: tuple[str, ...] = (SUBPROTOCOL_V1, SUBPROTOCOL_V2)
         self.time_us = 1_700_000_000_000_000
         self.port = 0

@@ -9,7 +9,7 @@ from rich.console import Console
 from clients.board import STALE_S, Board, Rate, compact
 from clients.stats import StreamStats
 from clients.updates import Connected, Disconnected, Refused, Update, from_v1, from_v2
-from protocol.control import SymbolEntry
+from protocol.control import AutoUnsubscribe, SymbolEntry, WatchChange
 from protocol.events import Price, PriceUpdate, Quote
 
 BTC = SymbolEntry(1, "BTCUSDT", "simulated", 2, name="BINANCE:BTCUSDT", simulated=True)
@@ -166,3 +166,21 @@ def test_a_rate_is_of_the_last_seconds():
 )
 def test_volumes_are_written_short(amount, text):
     assert compact(amount) == text
+
+
+def test_what_leaves_the_market_watch_leaves_the_picture_unless_it_was_named():
+    picture = live_board("BTCUSDT")
+    for symbol in ("PEPEUSDT", "BTCUSDT"):
+        picture.on_item(AutoUnsubscribe(WatchChange(symbol)), 0.0)
+    text = drawn(picture)
+    assert "BTCUSDT" in text
+    assert "PEPEUSDT" not in text
+
+
+def test_with_a_market_watch_there_may_be_something_to_show_though_all_that_was_named_is_refused():
+    refused = Refused("unknown_symbol", "not carried", ["NOSUCH"])
+    alone = Board("ws://gateway", ["NOSUCH"], 2)
+    with_watch = Board("ws://gateway", ["NOSUCH"], 2, has_market_watch=True)
+    for picture in (alone, with_watch):
+        picture.on_item(refused, 0.0)
+    assert (alone.all_refused, with_watch.all_refused) == (True, False)

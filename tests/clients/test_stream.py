@@ -15,6 +15,7 @@ from clients.connections import Patience, stream_url
 from clients.errors import StreamClosed, StreamRefused
 from clients.stream import Stream
 from clients.updates import Connected, Disconnected, Item, Refused, StreamPrice, StreamQuote
+from gateway.ws.connection import Refusal
 from protocol.control import SymbolEntry, Symbols, format_message
 from protocol.errors import CloseCode
 from protocol.events import Price
@@ -184,7 +185,9 @@ async def test_a_restarting_gateway_is_found_again_and_asked_again(gateway):
     assert stream.stats.reconnects == 1
 
 
-@pytest.mark.parametrize("code", [CloseCode.BAD_MESSAGE, CloseCode.TOO_MANY_MESSAGES, 4499, 1003])
+@pytest.mark.parametrize(
+    "code", [CloseCode.BAD_MESSAGE, CloseCode.TOO_MANY_MESSAGES, CloseCode.LOGGED_OUT, 4499, 1003]
+)
 async def test_a_close_code_that_forbids_to_come_back_is_raised(gateway, code):
     async with stream_of(gateway) as stream:
         (await gateway.peer()).close(code, "no")
@@ -196,13 +199,13 @@ async def test_a_close_code_that_forbids_to_come_back_is_raised(gateway, code):
 
 @pytest.mark.parametrize("status", [HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND])
 async def test_an_upgrade_refused_for_good_is_raised(gateway, status):
-    gateway.refuse = (status, "no\n")
-    with pytest.raises(StreamRefused, match=str(int(status))):
+    gateway.refuse = Refusal(status, "no, never\n")
+    with pytest.raises(StreamRefused, match=f"HTTP {int(status)}: no, never$"):
         await next_of(StreamPrice, stream_of(gateway).items())
 
 
 async def test_a_gateway_that_is_overloaded_is_asked_again(gateway):
-    gateway.refuse = (HTTPStatus.SERVICE_UNAVAILABLE, "later\n")
+    gateway.refuse = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "later\n")
     async with stream_of(gateway) as stream, aclosing(stream.items()) as items:
         assert (await next_of(Disconnected, items)).reason == "HTTP 503"
         gateway.refuse = None

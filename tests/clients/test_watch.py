@@ -13,7 +13,7 @@ from clients.board import Board
 from clients.stream import Stream
 from clients.updates import Connected, Disconnected, Refused, from_v1, from_v2
 from clients.watch import line, run_watch, sentence, watch_live
-from protocol.control import SymbolEntry
+from protocol.control import AutoSubscribe, AutoUnsubscribe, MarketWatchSubscribe, SymbolEntry, WatchChange
 from protocol.errors import CloseCode
 from protocol.events import Price, PriceUpdate, Quote
 
@@ -99,6 +99,10 @@ def test_a_line_is_words_in_a_fixed_order():
         (Disconnected(1012, "", 400), "no stream: 1012; trying again in 0.4 s"),
         (Refused("unknown_symbol", "not carried", ["A", "B"]), "not carried: A, B"),
         (Refused("unsupported_kind", "no such kind", []), "no such kind"),
+        (MarketWatchSubscribe(["A", "B"]), "on the market watch: A, B"),
+        (MarketWatchSubscribe([]), "on the market watch: nothing"),
+        (AutoSubscribe(WatchChange("A")), "A is on the market watch now"),
+        (AutoUnsubscribe(WatchChange("A")), "A is not on the market watch any more"),
     ],
 )
 def test_events_are_told_in_sentences(event, text):

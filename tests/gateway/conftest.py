@@ -3,20 +3,29 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import itertools
 import json
+import shutil
+import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_websocket
 
+from gateway.cache.cache import Cache
+from gateway.cache.memory import MemoryCache
+from gateway.metadata import migrate
+from gateway.metadata.database import open_database
 from gateway.registry import Registry
 from gateway.roles import server
+from gateway.roles.options import GatewayOptions
 from gateway.ws.endpoint import ClientLimits
 from processors.bus import Bus, BusAddress, Endpoint, connect
 from processors.price import PriceProcessor
@@ -159,7 +168,7 @@ async def run_rig(
         )
         await bus.serve("test-feed", "1.0.0", "a feed", [shell.endpoint(), trades], {})
         feeding = tasks.create_task(shell.run())
-        async with run_gateway(nats_url, limits, stop, send_buffer) as port:
+        async with run_gateway(nats_url, GatewayOptions(clients=limits), stop, send_buffer) as port:
             rig.port = port
             yield rig
         feeding.cancel()
@@ -167,19 +176,53 @@ async def run_rig(
 
 @asynccontextmanager
 async def run_gateway(
-    nats_url: str, limits: ClientLimits, stop: asyncio.Event, send_buffer: int | None = None
+    nats_url: str,
+    options: GatewayOptions | None = None,
+    stop: asyncio.Event | None = None,
+    send_buffer: int | None = None,
+    *,
+    cache: Cache | None = None,
+    database: str = "",
 ) -> AsyncIterator[int]:
-    """Run a gateway with a bus connection of its own until the block is left; yield its port."""
-    with server.listen("127.0.0.1", 0, reuse_port=False) as listener:
+    """Run a gateway with a bus connection of its own until the block is left; yield its port.
+
+    Without a cache or the address of a database it has its own.
+    """
+    stop = stop or asyncio.Event()
+    with (
+        server.listen("127.0.0.1", 0, reuse_port=False) as listener,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         if send_buffer:
             listener.setsockopt(server.socket.SOL_SOCKET, server.socket.SO_SNDBUF, send_buffer)
         port = listener.getsockname()[1]
-        async with connect(BusAddress([nats_url]), "gateway") as bus, asyncio.TaskGroup() as tasks:
-            serving = tasks.create_task(server.serve(bus, listener, limits, stop))
+        async with (
+            connect(BusAddress([nats_url]), "gateway") as bus,
+            open_database(database or await new_database(Path(folder))) as metadata,
+            asyncio.TaskGroup() as tasks,
+        ):
+            gateway = server.Gateway(
+                options or GatewayOptions(name=f"gateway on {port}"), bus, cache or MemoryCache(), metadata
+            )
+            serving = tasks.create_task(gateway.serve(listener, stop))
             await _has_healed(port)
             yield port
             stop.set()
             await serving
+
+
+async def new_database(folder: Path) -> str:
+    """Copy a file with all tables, and nothing in them, into a folder; return its address."""
+    copy = folder / "metadata.sqlite"
+    shutil.copy(await asyncio.to_thread(_empty_database), copy)
+    return f"sqlite:///{copy}"
+
+
+@functools.cache
+def _empty_database() -> Path:
+    path = Path(tempfile.mkdtemp(), "empty.sqlite")
+    asyncio.run(migrate.up(f"sqlite:///{path}"))
+    return path
 
 
 async def _has_healed(port: int) -> None:
@@ -217,4 +260,4 @@ async def rig(nats_url: str) -> AsyncIterator[Rig]:
 @pytest.fixture
 def start_gateway(nats_url: str) -> Callable[[], AbstractAsyncContextManager[int]]:
     """Start further gateways on the same bus; each yields its port."""
-    return lambda: run_gateway(nats_url, ClientLimits(), asyncio.Event())
+    return lambda: run_gateway(nats_url)

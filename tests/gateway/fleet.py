@@ -43,7 +43,9 @@ class Fleet:
     ledger: list[LedgerEntry] = field(default_factory=list)
 
     @asynccontextmanager
-    async def worker(self, base: str, shard: int = 0, shards: int = 1, **more: str) -> AsyncIterator[None]:
+    async def worker(
+        self, base: str, shard: int = 0, shards: int = 1, listing_interval_s: float = 600.0, **more: str
+    ) -> AsyncIterator[None]:
         """Run a feed worker that always carries `base`."""
         settings = load_settings(
             None,
@@ -57,7 +59,16 @@ class Fleet:
             {},
         )
         stop = asyncio.Event()
-        role = asyncio.create_task(feed.run(settings, shard, shards, stop, grace_ms=GRACE_MS))
+        role = asyncio.create_task(
+            feed.run(
+                settings,
+                shard,
+                shards,
+                stop,
+                grace_ms=GRACE_MS,
+                listing_interval_s=listing_interval_s,
+            )
+        )
         try:
             await self.state(shard)
             yield

@@ -7,7 +7,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from gateway.config.load import load_settings
-from gateway.feed_watch import FeedHealth, FeedWatch, Trouble, _Connection, _Report, summarize
+from gateway.feed_watch import ConnectionReport, FeedHealth, FeedReport, FeedWatch, Trouble, summarize
 from gateway.roles import feed
 from gateway.sim.server import SimOptions, SimulatedExchange
 from processors.bus import BusAddress, Endpoint, connect
@@ -16,12 +16,12 @@ from protocol import subjects
 NOW_US = 1_780_000_000_000_000
 
 
-def report(*connections: _Connection) -> _Report:
-    return _Report("binance", 0, list(connections))
+def report(*connections: ConnectionReport) -> FeedReport:
+    return FeedReport("binance", 0, list(connections))
 
 
 def test_connections_that_deliver_are_no_trouble():
-    said = summarize(report(_Connection("aggTrade-0", "wss://a", "live", NOW_US - 5_000)), NOW_US)
+    said = summarize(report(ConnectionReport("aggTrade-0", "wss://a", "live", NOW_US - 5_000)), NOW_US)
     assert said == FeedHealth("binance", 0, True, 1, 1, 5)
     assert said.is_well
 
@@ -29,10 +29,13 @@ def test_connections_that_deliver_are_no_trouble():
 @pytest.mark.parametrize(
     ("connection", "cause"),
     [
-        (_Connection("a", "wss://a", "live", mute="acked but no data: …"), "acked but no data: …"),
-        (_Connection("a", "wss://a", "backing off", last_error="no route"), "no route"),
-        (_Connection("a", "wss://a", "connecting"), "not connected yet"),
-        (_Connection("a", "wss://a", "live", rejected={"x@aggTrade": "no"}), "x@aggTrade is refused: no"),
+        (ConnectionReport("a", "wss://a", "live", mute="acked but no data: …"), "acked but no data: …"),
+        (ConnectionReport("a", "wss://a", "backing off", last_error="no route"), "no route"),
+        (ConnectionReport("a", "wss://a", "connecting"), "not connected yet"),
+        (
+            ConnectionReport("a", "wss://a", "live", rejected={"x@aggTrade": "no"}),
+            "x@aggTrade is refused: no",
+        ),
     ],
 )
 def test_a_connection_that_does_not_deliver_is_named_with_its_address_and_cause(connection, cause):
@@ -42,7 +45,7 @@ def test_a_connection_that_does_not_deliver_is_named_with_its_address_and_cause(
 
 
 def test_a_few_silent_symbols_are_no_trouble():
-    quiet = _Connection("a", "wss://a", "live", NOW_US, mute="silent after data: nothing from X for 9 s")
+    quiet = ConnectionReport("a", "wss://a", "live", NOW_US, mute="silent after data: nothing from X for 9 s")
     assert summarize(report(quiet), NOW_US).is_well
 
 

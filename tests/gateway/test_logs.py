@@ -8,7 +8,7 @@ import sys
 import pytest
 import structlog
 
-from gateway.logs import BURST, WINDOW_S, RepeatLimit, hide_secrets, start_logs
+from gateway.logs import BURST, LIBRARY, WINDOW_S, RepeatLimit, complaints, hide_secrets, start_logs
 
 
 @pytest.fixture
@@ -103,3 +103,31 @@ def test_a_line_of_a_library_counts_by_its_template():
         for number in range(BURST + 1)
     ]
     assert [limit.filter(record) for record in records] == [True] * BURST + [False]
+
+
+def test_what_was_held_back_is_told_also_if_the_event_never_comes_again(stream):
+    start_logs("info", "json", "role", stream)
+    now_s = 0.0
+    (handler,) = logging.getLogger().handlers
+    (limit,) = [one for one in handler.filters if isinstance(one, RepeatLimit)]
+    limit._now_s = lambda: now_s
+    limit._told_s = 0.0
+    log = structlog.get_logger("gateway.x")
+    for _ in range(BURST + 7):
+        log.info("a.storm")
+    now_s += WINDOW_S
+    log.info("c.calm")
+    told = [line for line in lines(stream) if line["event"] == "logs.held_back"]
+    assert [(line["of"], line["held_back"]) for line in told] == [("a.storm", 7)]
+    log.info("a.storm")
+    assert "held_back" not in lines(stream)[-1]
+
+
+def test_warnings_and_errors_are_counted_by_event_also_when_held_back(stream):
+    start_logs("info", "json", "role", stream)
+    complaints.clear()
+    for _ in range(BURST + 3):
+        structlog.get_logger("gateway.x").warning("a.complaint", number=1)
+    structlog.get_logger("gateway.x").info("a.report")
+    logging.getLogger("some.library").error("lost %s", "it")
+    assert complaints == {("warning", "a.complaint"): BURST + 3, ("error", LIBRARY): 1}

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.metrics import Histogram
+from gateway.metrics import Histogram, bounds
 
 
 def test_an_empty_histogram_says_zero():
@@ -38,3 +38,18 @@ def test_clear_forgets_everything():
     histogram.add(7)
     histogram.clear()
     assert histogram.summary()["count"] == 0
+
+
+@given(st.lists(st.integers(0, 10**7), max_size=200), st.sampled_from([1, 2, 4]))
+def test_what_lies_below_a_bound_is_counted_exactly(values: list[int], per_doubling: int):
+    histogram = Histogram()
+    for value in values:
+        histogram.add(value)
+    ends = bounds(16, 1 << 20, per_doubling)
+    assert histogram.below(ends) == [sum(value < end for value in values) for end in ends]
+    assert histogram.sum_us == sum(values)
+
+
+def test_bounds_are_evenly_spaced_within_each_doubling():
+    assert bounds(16, 64) == (16, 32, 64)
+    assert bounds(16, 64, per_doubling=2) == (16, 24, 32, 48, 64)

@@ -48,9 +48,9 @@ def test_the_number_of_a_close_code_says_whether_to_come_back(code):
     if code >= 4400:
         assert code.may_reconnect == (code >= 4500)
     else:
-        assert code.may_reconnect == (code in {1001, 1012})
+        assert code.may_reconnect == (code in {1001, 1012, 1013})
 
 
 def test_close_codes_are_ones_that_an_application_may_send():
     for code in CloseCode:
-        assert code in {1001, 1003, 1007, 1009, 1012} or 4000 <= code <= 4999
+        assert code in {1001, 1003, 1007, 1009, 1012, 1013} or 4000 <= code <= 4999

@@ -52,7 +52,7 @@ def heard(reaction):
 def test_a_subscription_is_answered_with_the_dictionary():
     reaction = server().on_text(subscribe("COIN2USDT", "sim:nothing", "BINANCE:COIN1USDT"), 0)
     error, symbols = heard(reaction)
-    assert error == Error("unknown_symbol", "not carried by this gateway", ["sim:nothing"])
+    assert error == Error("unknown_symbol", "not listed", ["sim:nothing"])
     assert symbols == Symbols(
         [
             SymbolEntry(id=2, symbol="COIN2USDT", venue="sim", price_precision=2, name="BINANCE:COIN2USDT"),
@@ -234,7 +234,7 @@ def test_a_client_answers_pings_and_hands_errors_on():
     session = ClientSession(2)
     assert session.on_text(format_message(Ping())) == ([format_message(Pong())], None)
     assert session.on_text(format_message(Pong())) == ([], None)
-    error = Error("unknown_symbol", "not carried by this gateway", ["X"])
+    error = Error("unknown_symbol", "not listed", ["X"])
     assert session.on_text(format_message(error)) == ([], error)
 
 

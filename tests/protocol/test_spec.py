@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.accounts.notices import format_notice, parse_notice
+from gateway.config.settings import Auth
+from gateway.ws.access import SOCKETS_A_USER
+from gateway.ws.admission import AUTH_TIMEOUT_S
 from protocol import control
 from protocol.bars import BAR, BarsQuery
 from protocol.batches import HEADER
@@ -104,11 +108,18 @@ def test_every_close_code_says_whether_to_come_back(code):
     assert reconnect == ("yes" if code.may_reconnect else "no")
 
 
-def test_every_error_code_of_the_session_is_described():
-    source = (Path(__file__).parents[2] / "protocol" / "session.py").read_text()
-    codes = set(re.findall(r'_error\("(\w+)"', source))
-    assert {cells[0] for cells in table_rows("`[a-z_]+`") if len(cells) == 3} >= {f"`{one}`" for one in codes}
-    assert len(codes) == 5
+def test_every_error_code_is_described():
+    root = Path(__file__).parents[2]
+    sources = [*(root / "protocol").glob("*.py"), *(root / "gateway" / "ws").rglob("*.py")]
+    codes = {
+        code
+        for one in sources
+        for code in re.findall(r'(?:format_error|Error)\(\s*"([a-z_]+)"', one.read_text())
+    }
+    described = {cells[0].strip("`") for cells in table_rows("`[a-z_]+`") if len(cells) == 3}
+    described |= {"no_symbols"}  # of the JSON candle stream
+    assert codes - described == set()
+    assert len(codes) == 13
 
 
 def test_subprotocols_and_kinds():
@@ -125,6 +136,10 @@ def test_limits():
     assert table_rows("symbols a client watches")[0][1] == f"{limits.symbols:,}"
     rate = f"{limits.messages_per_second:g} a second, {limits.message_burst} at once"
     assert table_rows("text messages from a client")[0][1] == rate
+    assert table_rows("time to say who you are, where one has to")[0][1] == f"{AUTH_TIMEOUT_S:g} s"
+    assert f"within {AUTH_TIMEOUT_S:g} seconds" in SPEC
+    assert table_rows("symbols on a market watch")[0][1] == f"{Auth().max_watched}"
+    assert table_rows("connections of a user to one gateway")[0][1] == f"{SOCKETS_A_USER:,}"
     assert f"about {SYMBOLS_A_MESSAGE:,} symbols a message, {RESUMES_A_MESSAGE} with `since`" in SPEC
 
 
@@ -162,6 +177,11 @@ def test_the_examples_of_the_candle_stream_are_what_it_sends():
 def test_the_parameters_of_the_candle_stream_are_those_of_its_address():
     section = SPEC[SPEC.index("## The JSON candle stream") : SPEC.index("## Limits")]
     assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == PARAMETERS
+
+
+def test_the_notices_about_accounts_are_what_gateways_send():
+    for text in blocks("json accounts"):
+        assert json.loads(format_notice(parse_notice(text.encode()))) == json.loads(text)
 
 
 def test_the_bars_of_the_bus_are_described_as_they_lie():

@@ -43,6 +43,13 @@ def test_any_shard_of_any_venue_reads_back(venue, shard):
     assert is_safe_for_nats(subjects.feed_state(venue, shard))
 
 
+@given(NAMES)
+def test_the_states_of_any_venue_read_back(venue):
+    subject = subjects.symbol_states(venue)
+    assert is_safe_for_nats(subject)
+    assert subjects.parse_symbol_states(subject) == venue
+
+
 @given(NAMES, NAMES)
 def test_any_price_request_reads_back(venue, native):
     subject = subjects.request_price(venue, native)

@@ -1,7 +1,8 @@
+import msgspec
 import pytest
 
 from protocol.errors import BadValue, UnknownSymbol
-from protocol.symbols import Instrument, SymbolTable, shard_of
+from protocol.symbols import Instrument, SymbolState, SymbolTable, shard_of, state_of, with_state
 
 
 def instrument(symbol_id, symbol, venue="binance", native=None, exchange="BINANCE"):
@@ -90,6 +91,21 @@ def test_a_name_that_passed_to_another_id_stays_with_it(table):
     table.add(relisted)
     table.add(instrument(7, "XBTUSDT"))
     assert table.find("BTCUSDT") is table.by_native("binance", "BTCUSDT") is relisted
+
+
+def test_a_state_changes_what_may_change_and_nothing_else():
+    other = msgspec.structs.replace(
+        KILO, is_active=False, ended_ms=5, price_precision=7, tick_size="0.0000001"
+    )
+    assert with_state(SPOT, state_of(other)) == msgspec.structs.replace(
+        SPOT, is_active=False, ended_ms=5, price_precision=7, tick_size="0.0000001"
+    )
+    assert with_state(SPOT, state_of(SPOT)) == SPOT
+
+
+def test_a_state_may_have_fields_that_this_program_does_not_know():
+    written = msgspec.json.encode([*msgspec.structs.astuple(state_of(SPOT)), "of a later program"])
+    assert msgspec.json.decode(written, type=SymbolState) == state_of(SPOT)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,12 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from gateway.api.answers import Bodies, json_response
+from gateway.api.cors import OpenArea
 from gateway.api.ledger import LedgerTable
 from gateway.api.operations import FLAG, TEXT, WHOLE, Answer, Values, array, record
 from gateway.api.refusals import Refusal, refusal_of
 from gateway.api.udf import history, marks, quotes, symbols
-from gateway.api.udf.form import ROOT, AnyOrigin, UdfOperation, refuse
+from gateway.api.udf.form import READABLE, ROOT, UdfOperation, refuse
 from gateway.api.udf.resolutions import RESOLUTIONS
 from gateway.history.windows import History
 from gateway.ws.fanout import Fanout
@@ -70,7 +71,12 @@ def mount(
         *marks.routes(table, past, ledger, enigma=enigma),
     ]
     handlers = {HTTPException: _explain, Exception: _fail}
-    return Mount(ROOT, AnyOrigin(Starlette(routes=routes, exception_handlers=handlers)))
+    return Mount(ROOT, Starlette(routes=routes, exception_handlers=handlers))
+
+
+def open_areas(*, anonymous: bool) -> tuple[OpenArea, ...]:
+    """Say what the pages of every origin may read, by whether anybody may."""
+    return (READABLE,) if anonymous else ()
 
 
 def _routes(table: SymbolTable) -> list[Route]:

@@ -1,7 +1,8 @@
 """`/udf/symbols`, `/udf/search` and `/udf/symbol_info`.
 
 A symbol is found by what it is called, `BTCUSDT`, and by its ticker, `BINANCE:BTCUSDT`, which no other symbol
-has: charts ask for it from then on. What `/symbols` answers has no `s`, or it would be an error.
+has: charts ask for it from then on. What `/symbols` answers has no `s`, or it would be an error. One that is
+not traded any more is `expired`: its chart begins where it ended, and a search finds it after the others.
 """
 
 from typing import Any, Final
@@ -31,12 +32,14 @@ SYMBOLS: Final = UdfOperation(
         200: Answer(
             "What the chart needs.",
             record(
+                "expired", "expiration_date",
                 name=TEXT, ticker=TEXT, description=TEXT, type=TEXT, exchange=TEXT, listed_exchange=TEXT,
                 session=TEXT, timezone=TEXT, format=TEXT, pricescale=WHOLE, minmov=WHOLE,
                 volume_precision=WHOLE, has_intraday=FLAG, intraday_multipliers=array(TEXT),
                 has_daily=FLAG, daily_multipliers=array(TEXT), has_weekly_and_monthly=FLAG,
                 weekly_multipliers=array(TEXT), monthly_multipliers=array(TEXT),
                 supported_resolutions=array(TEXT), data_status=TEXT, visible_plots_set=TEXT,
+                expired=FLAG, expiration_date=WHOLE,
             ),
         )
     },
@@ -94,7 +97,7 @@ def routes(table: SymbolTable) -> list[Route]:
 
 def describe(instrument: Instrument) -> dict[str, Any]:
     """State what the chart needs, and nothing more: a field that it does not expect stops it in silence."""
-    return {
+    described = {
         "name": instrument.symbol,
         "ticker": instrument.name,
         "description": title(instrument),
@@ -118,22 +121,31 @@ def describe(instrument: Instrument) -> dict[str, Any]:
         "data_status": "streaming",
         "visible_plots_set": "ohlcv",
     }
+    if not instrument.is_active:
+        described |= {"expired": True, "expiration_date": instrument.ended_ms // 1_000}
+    return described
 
 
 def title(instrument: Instrument) -> str:
-    """Say what an instrument is, for people; and that it is not real where it is not."""
+    """Say what an instrument is, for people; and that it is not real, or not traded, where it is not."""
     pair = f"{instrument.base} / {instrument.quote}" if instrument.base else instrument.symbol
-    return f"{pair}, {instrument.venue}" + (" (SIMULATED)" if instrument.simulated else "")
+    ended = "" if instrument.is_active else ", not traded"
+    return f"{pair}, {instrument.venue}{ended}" + (" (SIMULATED)" if instrument.simulated else "")
 
 
 def rank(instruments: list[Instrument], query: str) -> list[Instrument]:
-    """Return those that fit a query: the very name, then names that begin so, then those that hold it."""
+    """Return those that fit a query: the very name, then names that begin so, then those that hold it.
+
+    What is not traded comes after all of them.
+    """
     exchange, _, wanted = query.strip().upper().rpartition(":")
     places = []
     for one in instruments:
         name = one.symbol.upper()
         if wanted in name and exchange in ("", one.exchange):
-            places.append((name != wanted, not name.startswith(wanted), len(name), name, one.id, one))
+            places.append(
+                (not one.is_active, name != wanted, not name.startswith(wanted), len(name), name, one.id, one)
+            )
     return [place[-1] for place in sorted(places, key=lambda place: place[:-1])]
 
 

@@ -101,6 +101,9 @@ class Line:
     def want(self, natives: frozenset[str]) -> None:
         """Carry these symbols from now on."""
         self._natives = natives
+        self._silent &= natives
+        if not self._silent:
+            self._mute = ""  # who was silent is not listened to any more
         for connection in self._running:
             connection.want(natives)
 

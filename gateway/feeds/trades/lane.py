@@ -111,11 +111,13 @@ class TradeLane:
 
     # What happens
 
-    def restore(self, last_id: int, at_us: int, now_us: int) -> None:
-        """Go on, before the first trade, where an earlier process was at some moment."""
+    def restore(
+        self, last_id: int, at_us: int, now_us: int, cause: GapCause = GapCause.WORKER_RESTARTED
+    ) -> None:
+        """Go on, before the first trade, where an earlier process, or this one, was at some moment."""
         self._ids.last_id = last_id
         self._newest_us = at_us
-        self.on_boundary(GapCause.WORKER_RESTARTED, now_us)
+        self.on_boundary(cause, now_us)
 
     def take_up(self, last_id: int, at_us: int) -> None:
         """Go on, before the first trade, after nobody has wanted the symbol since a trade of some moment."""

@@ -122,6 +122,17 @@ def list_instruments(count: int, genesis_ms: int) -> list[Instrument]:
     return listed + coinm[:count]
 
 
+def make_instrument(board: Board, symbol: str, price: float) -> Instrument | None:
+    """Make one that was not listed from the start; None for a name that is no symbol of the board."""
+    quote = {Board.SPOT: "USDT", Board.USDM: "USDT", Board.COINM: "USD_PERP"}[board]
+    base = symbol.removesuffix(quote)
+    if not base or base == symbol or symbol.upper() != symbol:
+        return None
+    if board is Board.COINM:
+        return _coinm(base, price, 0.02, delivery=None)
+    return (_spot if board is Board.SPOT else _usdm)(base, price, 0.02)
+
+
 def _generated(number: int) -> tuple[str, float, float]:
     price = 10 ** (4.0 * unit(GENERATED_SEED, number) - 1.3)
     return f"SIM{number:03d}", float(f"{price:.4g}"), 0.02

@@ -79,20 +79,41 @@ class Market:
         if not 0.1 <= options.quotes_per_trade <= 100:
             raise ValueError(f"quotes_per_trade must be 0.1 to 100, not {options.quotes_per_trade}")
         self.options = options
-        self.instruments = list_instruments(options.symbols, options.genesis_ms)
-        self._named = {(one.board, one.symbol): one for one in self.instruments}
+        self.instruments: list[Instrument] = []
+        self._named: dict[tuple[Board, str], Instrument] = {}
+        self._lowered: dict[tuple[Board, str], Instrument] = {}
+        self._keys: dict[Instrument, int] = {}
+        self._anchors: dict[Instrument, float] = {}
         self._live_trades = max(4, round(60 * options.rate))
         self._genesis = max(options.genesis_ms // 60_000, LISTED_MINUTE)
         self._genesis_id = 1 + (self._genesis - LISTED_MINUTE) * HISTORY_TRADES
         self._quotes_per_1000 = round(options.quotes_per_trade * 1000)
-        self._keys = {one: key_of(options.seed, one.board.value, one.symbol) for one in self.instruments}
-        self._anchors = {one: self._walk(one, np.array([self._genesis]))[0] for one in self.instruments}
+        for one in list_instruments(options.symbols, options.genesis_ms):
+            self.add(one)
         # A minute is asked for again and again while it runs: by its tape, tickers, bars and REST.
         self.minute = lru_cache(maxsize=4 * len(self.instruments))(self._minute)
         self.quotes = lru_cache(maxsize=3 * len(self.instruments))(self._quotes)
 
+    def add(self, one: Instrument) -> None:
+        """Let an instrument trade: from 2020 on, like all of them."""
+        self.instruments.append(one)
+        self._named[one.board, one.symbol] = one
+        self._lowered[one.board, one.symbol.lower()] = one
+        self._keys[one] = key_of(self.options.seed, one.board.value, one.symbol)
+        self._anchors[one] = self._walk(one, np.array([self._genesis]))[0]
+
+    def remove(self, one: Instrument) -> None:
+        """Know an instrument no more; `add` brings it back as it was."""
+        self.instruments.remove(one)
+        del self._named[one.board, one.symbol]
+        del self._lowered[one.board, one.symbol.lower()]
+
     def find(self, board: Board, symbol: str) -> Instrument | None:
         return self._named.get((board, symbol))
+
+    def find_lower(self, board: Board, symbol: str) -> Instrument | None:
+        """Find what a stream names."""
+        return self._lowered.get((board, symbol))
 
     def on_board(self, board: Board) -> list[Instrument]:
         return [one for one in self.instruments if one.board is board]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.sim.faults import Faults
+from gateway.sim.listings import Listings
 from gateway.sim.market.bars import History, worth
 from gateway.sim.market.symbols import Board, Instrument
 from gateway.sim.market.trades import Market, Trades
@@ -28,6 +29,7 @@ class Moment:
     market: Market
     history: Callable[[Instrument], History]
     faults: Faults
+    listings: Listings
     now_us: int
     unit_us: int
     """1000: answer in milliseconds; 1: in microseconds."""
@@ -61,7 +63,8 @@ def server_time(params: Params, at: Moment) -> Any:  # noqa: ARG001  # the same 
 
 
 def listing(params: Params, at: Moment) -> Any:
-    return exchange_info(params.board, at.chosen(params), at.weight_limit, at.time(at.now_us))
+    ones = [(one, at.listings.status(one)) for one in at.chosen(params)]
+    return exchange_info(params.board, ones, at.weight_limit, at.time(at.now_us))
 
 
 def agg_trades(params: Params, at: Moment) -> Any:

@@ -1,8 +1,8 @@
 """REST: which paths there are, what they weigh, and the faces of refusal.
 
 A request is weighed, judged, and answered, in that order; what is wrong with it is said in
-Binance's words, `{"code": -1121, "msg": "Invalid symbol."}`. `/sim/faults` (GET, POST, DELETE) and
-`/sim/state` are ours.
+Binance's words, `{"code": -1121, "msg": "Invalid symbol."}`. `/sim/faults` (GET, POST, DELETE),
+`/sim/listing` (POST) and `/sim/state` are ours.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from starlette.routing import Route
 from gateway.sim.exchange import Exchange
 from gateway.sim.faults import BadFault, FaultKind, parse_fault
 from gateway.sim.limits import Verdict
+from gateway.sim.listings import BadListing, parse_listing
 from gateway.sim.market.symbols import Board
 from gateway.sim.rest import answers, tickers
 from gateway.sim.rest.answers import Moment
@@ -176,7 +177,10 @@ class _Handler:
         micro = unit == "MICROSECOND" and self._board is Board.SPOT
         exchange = self._exchange
         limit = exchange.weights[self._board].limit
-        return Moment(exchange.market, exchange.history, exchange.faults, now_us, 1 if micro else 1000, limit)
+        unit_us = 1 if micro else 1000
+        return Moment(
+            exchange.market, exchange.history, exchange.faults, exchange.listings, now_us, unit_us, limit
+        )
 
     def _sabotage(self) -> Verdict | None:
         """Let the faults that stand refuse the request."""
@@ -224,10 +228,19 @@ def _own_routes(exchange: Exchange) -> list[Route]:
                 return _json({"error": str(wrong)}, 400)
         return _json(exchange.faults.described())
 
+    async def listing(request: Request) -> Response:
+        try:
+            change = parse_listing(await request.body())
+            one = exchange.list_symbol(change)
+        except BadListing as wrong:
+            return _json({"error": str(wrong)}, 400)
+        return _json({"market": change.market, "symbol": one.symbol, "status": exchange.listings.status(one)})
+
     async def state(request: Request) -> Response:  # noqa: ARG001  # starlette's signature
         return _json(exchange.state())
 
     return [
         Route("/sim/faults", faults, methods=["GET", "POST", "DELETE"]),
+        Route("/sim/listing", listing, methods=["POST"]),
         Route("/sim/state", state),
     ]

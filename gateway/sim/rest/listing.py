@@ -10,8 +10,10 @@ SPOT_ORDERS: Final = ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS_LIMIT", "TAKE
 FUTURES_ORDERS: Final = ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"]
 
 
-def exchange_info(board: Board, ones: Sequence[Instrument], weight_limit: int, now_ms: int) -> dict[str, Any]:
-    """Describe instruments of one board."""
+def exchange_info(
+    board: Board, ones: Sequence[tuple[Instrument, str]], weight_limit: int, now_ms: int
+) -> dict[str, Any]:
+    """Describe instruments of one board, with their status."""
     describe = {Board.SPOT: _spot, Board.USDM: _usdm, Board.COINM: _coinm}[board]
     return {
         "simulated": True,  # not Binance's: so that nobody takes these prices for real ones
@@ -21,14 +23,14 @@ def exchange_info(board: Board, ones: Sequence[Instrument], weight_limit: int, n
             {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": weight_limit}
         ],
         "exchangeFilters": [],
-        "symbols": [describe(one) for one in ones],
+        "symbols": [describe(one, status) for one, status in ones],
     }
 
 
-def _spot(one: Instrument) -> dict[str, Any]:
+def _spot(one: Instrument, status: str) -> dict[str, Any]:
     return {
         "symbol": one.symbol,
-        "status": "TRADING",
+        "status": status,
         "baseAsset": one.base,
         "baseAssetPrecision": 8,
         "quoteAsset": one.quote,
@@ -62,19 +64,19 @@ def _spot(one: Instrument) -> dict[str, Any]:
     }
 
 
-def _usdm(one: Instrument) -> dict[str, Any]:
+def _usdm(one: Instrument, status: str) -> dict[str, Any]:
     return {
         **_futures(one),
-        "status": "TRADING",
+        "status": status,
         "settlePlan": 0,
         "filters": [*_filters(one), {"filterType": "MIN_NOTIONAL", "notional": "5"}],
     }
 
 
-def _coinm(one: Instrument) -> dict[str, Any]:
+def _coinm(one: Instrument, status: str) -> dict[str, Any]:
     return {
         **_futures(one),
-        "contractStatus": "TRADING",
+        "contractStatus": status,
         "contractSize": one.contract_size,
         "equalQtyPrecision": 4,
         "filters": _filters(one),

@@ -46,7 +46,6 @@ class Broadcast:
         self._market = market
         self.delivery = Delivery(faults)
         self._stage = Stage(market, history, faults, self.delivery)
-        self._by_lower = {(one.board, one.symbol.lower()): one for one in market.instruments}
         self._streams: dict[tuple[Board, str], tuple[Stream, Source]] = {}
         self._players: dict[tuple[Callable[..., Source], Instrument], Source] = {}
         self._active: set[Source] = set()
@@ -137,10 +136,10 @@ class Broadcast:
 
     def _find(self, board: Board, matched: re.Match[str]) -> Instrument | None:
         """Find a stream's instrument. Since 2026 either futures host has the klines of both markets."""
-        one = self._by_lower.get((board, matched[1]))
+        one = self._market.find_lower(board, matched[1])
         if one is None and matched[3] and board is not Board.SPOT:
             other = Board.COINM if board is Board.USDM else Board.USDM
-            one = self._by_lower.get((other, matched[1]))
+            one = self._market.find_lower(other, matched[1])
         return one
 
     def _player(self, kind: str, one: Instrument) -> Source:

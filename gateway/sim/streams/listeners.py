@@ -71,6 +71,8 @@ class Delivery:
 
     def say(self, stream: Stream, write: Callable[[int], str], now_us: int) -> None:
         """Send one message; `write` makes its payload for a unit of time."""
+        if (stream.board, stream.symbol) in self._faults.ended_us:
+            return
         for manner, listeners in stream.groups.items():
             payload = write(manner.unit_us)
             if manner.combined:

@@ -17,6 +17,7 @@ from gateway.sim.streams.listeners import Manner, Stream, category_of
 from gateway.sim.streams.messages import combined, server_shutdown
 from gateway.sim.streams.requests import Refusal, check_property, parse_door, parse_request, stream_names
 from gateway.ws.connection import Connection
+from gateway.ws.connection import Refusal as RefusedUpgrade
 
 POLICY_VIOLATION: Final = 1008
 
@@ -45,13 +46,13 @@ class SimSocket(Connection):
 
     # Connection's events
 
-    def on_request(self, request: Request) -> tuple[HTTPStatus, str] | None:
+    def on_request(self, request: Request) -> RefusedUpgrade | None:
         door = parse_door(request.path)
         if door is None:
-            return HTTPStatus.NOT_FOUND, "no such path\n"
+            return RefusedUpgrade(HTTPStatus.NOT_FOUND, "no such path\n")
         refused = self._exchange.admit(self.peer[0] if self.peer else "", door.board)
         if refused:
-            return HTTPStatus.SERVICE_UNAVAILABLE, f"{refused}\n"
+            return RefusedUpgrade(HTTPStatus.SERVICE_UNAVAILABLE, f"{refused}\n")
         self._door = door
         return None
 

@@ -2,9 +2,8 @@
 
 from http import HTTPStatus
 
-from websockets.http11 import Request
-
 from gateway.ws.audience import Form, Watchlist
+from gateway.ws.connection import Refusal
 from gateway.ws.endpoint import Client
 from protocol.candle_stream import CandleSession, CandleWish, parse_address
 from protocol.errors import BadMessage
@@ -16,24 +15,27 @@ class CandleClient(Client):
     path = "/ws"
     session: CandleSession
     _wish: CandleWish
+    _is_welcome = False
 
-    def on_request(self, request: Request) -> tuple[HTTPStatus, str] | None:
-        refusal = super().on_request(request)
-        if refusal is not None:
-            return refusal
+    def read_address(self, query: str) -> Refusal | None:
         try:
-            self._wish = parse_address(request.path.partition("?")[2])
+            self._wish = parse_address(query)
         except BadMessage as error:
-            return HTTPStatus.BAD_REQUEST, f"{error}\n"
+            return Refusal(HTTPStatus.BAD_REQUEST, f"{error}\n")
         self.form = Form.JSON_PARTIALS if self._wish.partials else Form.JSON
         return None
 
     def on_open(self) -> None:
-        self.session = CandleSession(self.clients.symbols, self.clients.limits.session)
+        limits = self.clients.limits.session
+        self.session = CandleSession(self.clients.symbols, limits, self.admission.standing)
         super().on_open()
-        greeting, reaction = self.session.welcome(self._wish)
-        self.send_text(greeting)
-        self.act(reaction)
+
+    def on_admitted(self) -> None:
+        if not self._is_welcome:
+            self._is_welcome = True
+            greeting, reaction = self.session.welcome(self._wish)
+            self.send_text(greeting)
+            self.act(reaction)
 
     def watchlist(self) -> Watchlist:
         return Watchlist(self.form, candles=self.candles.live(self.session.candles))

@@ -11,6 +11,7 @@ import pytest
 from recorder_at_the_wire import WireRecorder, make_bars, minutes_ago
 from test_api_enigma import KNOWN
 
+from gateway.api import auth
 from gateway.api.app import OPERATIONS
 from gateway.api.openapi import document, page
 from gateway.natsd import nats_server
@@ -30,7 +31,9 @@ async def nats_url(tmp_path):
 def test_every_operation_is_described_under_a_name_of_its_own():
     described = document(OPERATIONS, "1.2.3")
     names = [one.name for one in OPERATIONS]
-    assert len(set(names)) == len(names) == len(described["paths"])
+    described_names = [one["operationId"] for path in described["paths"].values() for one in path.values()]
+    assert len(set(names)) == len(names)
+    assert sorted(described_names) == sorted(names)
     assert described["openapi"] == "3.1.0"
     assert described["info"]["version"] == "1.2.3"
 
@@ -44,6 +47,28 @@ def test_every_schema_that_is_referred_to_is_there():
     text = msgspec.json.encode(document(OPERATIONS, "1")).decode()
     known = document(OPERATIONS, "1")["components"]["schemas"]
     assert set(re.findall(r"#/components/schemas/(\w+)", text)) == {*known}
+
+
+def test_two_methods_of_one_path_are_both_described():
+    described = document(auth.OPERATIONS, "1")
+    assert described["paths"]["/api/v1/auth/sessions"].keys() == {"get", "delete"}
+    login = described["paths"]["/api/v1/auth/login"]["post"]
+    assert login["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/LoginBody")
+    assert "LoginBody" in described["components"]["schemas"]
+    assert "DELETE /api/v1/auth/sessions" in page(auth.OPERATIONS, "1")
+
+
+def test_what_the_guard_refuses_is_described_by_itself():
+    described = document((*OPERATIONS, *auth.OPERATIONS), "1")
+    price = described["paths"]["/api/v1/symbols/{symbol}/price"]["get"]
+    assert price["responses"].keys() >= {"401", "403", "429", "503"}
+    assert price["security"] == [{}, {"session": []}, {"key": []}]
+    sessions = described["paths"]["/api/v1/auth/sessions"]["delete"]
+    assert sessions["security"] == [{"session": []}, {"key": []}]
+    login = described["paths"]["/api/v1/auth/login"]["post"]
+    assert login["responses"].keys() == {"200", "400", "401", "403", "429", "503"}
+    assert "security" not in login
+    assert described["components"]["securitySchemes"].keys() == {"session", "key"}
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_names_everything():
@@ -62,9 +87,8 @@ async def test_the_document_and_the_page_are_served(rig):
 
 async def test_every_described_path_is_served(charted):
     for one in OPERATIONS:
-        answer = await charted.get(one.path.replace("{symbol}", "NOSUCH"))
-        described = {*map(str, one.answers), *map(str, one.refuses)}
-        assert str(answer.status_code) in described, (one.path, answer.text)
+        answer = await charted.http.request(one.method, one.path.replace("{symbol}", "NOSUCH"))
+        assert answer.status_code in {*one.answers, *one.refusals()}, (one.path, answer.text)
 
 
 async def trade_on(rig) -> None:

@@ -15,6 +15,7 @@ import zstandard
 from gateway.exchanges.binance import COINM, SPOT, USDM, Binance
 from gateway.exchanges.binance_rest import COINM_REST, SPOT_REST, USDM_REST, BinanceRest
 from gateway.exchanges.errors import BadPayload
+from protocol.symbols import Instrument
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 SOME_SECONDS = DATA / "captures" / "thirty-seconds"
@@ -72,18 +73,37 @@ def test_every_captured_message_of_2021_is_understood(
 
 
 @pytest.mark.parametrize(
-    ("name", "market", "count", "some"),
+    ("name", "market", "counts", "some"),
     [
-        ("BINANCE", SPOT_REST, 1_222, {"BTCUSDT": 2, "ETHBTC": 6}),
-        ("BINANCE_FUTURES", USDM_REST, 121, {"BTCUSDT.P": 2, "BTCUSDT_210924": 1, "AKROUSDT.P": 5}),
-        ("BINANCE_DELIVERY", COINM_REST, 36, {"BTCUSD.P": 1, "BTCUSD_211231": 1, "TRXUSD.P": 5}),
+        ("BINANCE", SPOT_REST, (1_695, 1_222), {"BTCUSDT": 2, "ETHBTC": 6}),
+        ("BINANCE_FUTURES", USDM_REST, (122, 121), {"BTCUSDT.P": 2, "BTCUSDT_210924": 1, "AKROUSDT.P": 5}),
+        ("BINANCE_DELIVERY", COINM_REST, (36, 36), {"BTCUSD.P": 1, "BTCUSD_211231": 1, "TRXUSD.P": 5}),
     ],
 )  # fmt: skip
 def test_captured_listings_are_understood(
-    name: str, market: BinanceRest, count: int, some: dict[str, int]
+    name: str, market: BinanceRest, counts: tuple[int, int], some: dict[str, int]
 ) -> None:
-    answer = unpack(SOME_SECONDS / f"{name}.0.zst").split(b": ", 1)[1].split(b"\n", 1)[0]
-    listed = {one.symbol: one for one in market.parse_instruments(answer)}
-    assert len(listed) == count
+    listed = {one.symbol: one for one in captured_listing(name, market)}
+    assert (len(listed), sum(one.is_active for one in listed.values())) == counts
     assert {symbol: listed[symbol].price_precision for symbol in some} == some
     assert not any(one.simulated for one in listed.values())
+
+
+def captured_listing(name: str, market: BinanceRest) -> list[Instrument]:
+    answer = unpack(SOME_SECONDS / f"{name}.0.zst").split(b": ", 1)[1].split(b"\n", 1)[0]
+    return market.parse_instruments(answer)
+
+
+@pytest.mark.parametrize(
+    ("name", "market", "symbol", "stated"),
+    [
+        ("BINANCE", SPOT_REST, "BTCUSDT", ("0.01", "0.00001", "9000", "0.00001", "10")),
+        ("BINANCE_FUTURES", USDM_REST, "BTCUSDT.P", ("0.01", "0.001", "1000", "0.001", "5")),
+        ("BINANCE_DELIVERY", COINM_REST, "BTCUSD.P", ("0.1", "1", "1000000", "1", "")),
+    ],
+)
+def test_what_captured_listings_state_of_orders_is_read(
+    name: str, market: BinanceRest, symbol: str, stated: tuple[str, ...]
+) -> None:
+    [one] = [one for one in captured_listing(name, market) if one.symbol == symbol]
+    assert (one.tick_size, one.min_quantity, one.max_quantity, one.step_size, one.min_notional) == stated

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -20,7 +21,8 @@ def listing(*symbols: dict[str, Any], **more: Any) -> bytes:
 
 def filters(tick: str, step: str) -> list[dict[str, str]]:
     return [
-        {"filterType": "LOT_SIZE", "stepSize": step, "minQty": step},
+        {"filterType": "MARKET_LOT_SIZE", "stepSize": "0.00000000", "minQty": "0", "maxQty": "7"},
+        {"filterType": "LOT_SIZE", "stepSize": step, "minQty": step, "maxQty": "9000.00000000"},
         {"filterType": "PRICE_FILTER", "tickSize": tick},
         {"filterType": "NEW_IN_2027", "limit": "5"},
     ]
@@ -50,6 +52,10 @@ def test_a_spot_symbol_keeps_its_name() -> None:
             quote="USDT",
             price_precision=2,
             quantity_precision=5,
+            tick_size="0.01",
+            min_quantity="0.00001",
+            max_quantity="9000",
+            step_size="0.00001",
         )
     ]
 
@@ -79,9 +85,48 @@ def test_a_contract_of_unknown_size_is_not_carried() -> None:
 
 
 @pytest.mark.parametrize("status", ["BREAK", "CANCEL_ONLY", "SETTLING", "PENDING_TRADING", "HALT", ""])
-def test_only_what_trades_is_listed(status: str) -> None:
-    assert SPOT_REST.parse_instruments(listing({**SPOT_BTC, "status": status})) == []
-    assert COINM_REST.parse_instruments(listing({**COINM_BTC, "contractStatus": status})) == []
+def test_only_what_trades_is_active(status: str) -> None:
+    [spot] = SPOT_REST.parse_instruments(listing({**SPOT_BTC, "status": status}))
+    [coinm] = COINM_REST.parse_instruments(listing({**COINM_BTC, "contractStatus": status}))
+    assert (spot.is_active, coinm.is_active) == (False, False)
+    assert SPOT_REST.parse_instruments(listing(SPOT_BTC))[0].is_active
+
+
+def test_what_is_not_traded_on_the_spot_is_not_active() -> None:
+    [one] = SPOT_REST.parse_instruments(listing({**SPOT_BTC, "isSpotTradingAllowed": False}))
+    assert not one.is_active
+
+
+@pytest.mark.parametrize(
+    ("name", "stated", "expected"),
+    [
+        ("NOTIONAL", {"minNotional": "5.00000000", "maxNotional": "9000000.00000000"}, "5"),
+        ("MIN_NOTIONAL", {"minNotional": "0.00010000"}, "0.0001"),
+        ("MIN_NOTIONAL", {"notional": "5.0"}, "5"),
+        ("MIN_NOTIONAL", {"notional": "100"}, "100"),
+        ("PERCENT_PRICE", {"multiplierUp": "5"}, ""),
+    ],
+)
+def test_what_an_order_must_be_worth_is_read_under_each_of_its_names(
+    name: str, stated: dict[str, str], expected: str
+) -> None:
+    [one] = SPOT_REST.parse_instruments(listing({**SPOT_BTC, "filters": [{"filterType": name, **stated}]}))
+    assert one.min_notional == expected
+
+
+@pytest.mark.parametrize("stated", ["", "0", "0.00000000", "1e-7", "NaN", "-1", ".5", "5.", "١"])
+def test_an_amount_that_is_none_is_not_stated(stated: str) -> None:
+    lot = {"filterType": "LOT_SIZE", "stepSize": stated, "minQty": stated, "maxQty": stated}
+    [one] = USDM_REST.parse_instruments(listing({**USDM_BTC, "filters": [lot]}))
+    assert (one.min_quantity, one.max_quantity, one.step_size) == ("", "", "")
+
+
+@given(st.decimals(min_value="0.00000001", max_value=10**15, places=8))
+def test_an_amount_is_exactly_what_the_venue_states(amount: Decimal) -> None:
+    lot = {"filterType": "LOT_SIZE", "minQty": f"{amount:f}"}
+    [one] = SPOT_REST.parse_instruments(listing({**SPOT_BTC, "filters": [lot]}))
+    assert Decimal(one.min_quantity) == amount
+    assert len(one.min_quantity) <= len(f"{amount:f}")
 
 
 def test_a_simulated_exchange_says_so() -> None:

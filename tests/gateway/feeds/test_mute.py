@@ -135,6 +135,19 @@ async def test_a_halted_symbol_raises_no_alarm():
         assert pool.state()[0].reconnects == 0
 
 
+async def test_who_is_silent_and_is_let_go_is_no_trouble_any_more():
+    heard = Heard()
+    async with simulated() as sim, pool_of(venue_at(sim), heard, patience=IMPATIENT) as pool:
+        pool.want(WANTED)
+        await learned(heard)
+        sim.inject(Fault(FaultKind.HALT, symbols=("ETHUSDT",)))
+        await heard.until(lambda: "second connection hears nothing" in pool.state()[0].mute)
+        pool.want(WANTED - {"SOLUSDT"})
+        assert pool.state()[0].mute
+        pool.want(WANTED - {"ETHUSDT"})
+        assert pool.state()[0].mute == ""
+
+
 async def test_a_quiet_symbol_beside_a_busy_one_raises_no_alarm():
     heard = Heard()
     async with simulated(rate=0.2) as sim, pool_of(venue_at(sim), heard, patience=IMPATIENT) as pool:

@@ -367,6 +367,15 @@ def test_a_restarted_worker_fetches_what_was_traded_while_it_was_away():
     assert delivered(one.answer(one.ask(), rows(11, 13))) == [11, 12, 13, 14]
 
 
+def test_what_was_halted_fetches_what_was_traded_before_it_was_heard_again():
+    one = Watched()
+    one.lane.restore(10, NOW - 5_000_000, one.now_us, GapCause.SKIPPED)
+    assert delivered(one.hear(14)) == []
+    one.later(REORDER_US)
+    assert written(one.steps)[0].cause is GapCause.SKIPPED
+    assert delivered(one.answer(one.ask(), rows(11, 13))) == [11, 12, 13, 14]
+
+
 def test_a_restarted_worker_finds_what_a_quiet_symbol_traded_and_no_more():
     one = Watched()
     one.lane.restore(10, NOW - 5_000_000, one.now_us)

@@ -58,6 +58,16 @@ def test_a_changed_bar_replaces_the_one_of_its_opening_and_a_new_one_is_put_in_o
     )
 
 
+def test_a_present_block_may_be_asked_for_again_now_and_then_and_a_closed_one_never():
+    cache = BarCache(1_000_000, 20.0)
+    cache.on_candles(candles(9), 11, 0.0)
+    kept(cache, present(1, 2))
+    assert cache.get(KEY, 0, 19.0, is_live=True)
+    assert not cache.get(KEY, 0, 20.0, is_live=True)
+    kept(cache, closed(1, 2))
+    assert cache.get(KEY, 0, 20.0, is_live=True)
+
+
 def test_what_the_answer_knew_already_is_not_laid_over_it():
     cache = BarCache(1_000_000)
     block = kept(cache, present(1, as_of_us=12))

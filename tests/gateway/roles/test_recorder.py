@@ -15,16 +15,20 @@ import pytest
 from gateway.config.load import Settings, changed, load_settings
 from gateway.exchanges.venue import VENUES
 from gateway.feeds.rest import Rest
+from gateway.natsd import nats_server
+from gateway.processes.ports import find_free_port
 from gateway.registry import Registry
 from gateway.roles import history, recorder
 from gateway.roles.folder import bus_of, is_recorder, told_bus
 from gateway.roles.history import OrderFailed
+from gateway.roles.metadata import open_metadata
 from gateway.roles.recorder import RecorderFailed
 from gateway.sim.server import SimOptions, SimulatedExchange
 from gateway.store.opening import history_folder
 from processors.bus import BusAddress, NoAnswer, connect
 from protocol import subjects
 from protocol.bars import Series
+from protocol.symbols import Instrument
 
 TIMEOUT_S = 60
 DAY_MS = 86_400_000
@@ -132,6 +136,33 @@ def test_where_the_bus_is_can_be_read_while_a_supervisor_runs(tmp_path):
         assert bus_of(tmp_path) == "nats://here:1"
         assert (tmp_path / "nats.url").stat().st_mode & 0o077 == 0
     assert bus_of(tmp_path) == ""
+
+
+async def test_the_ids_of_symbols_outlive_a_bus_that_was_lost(sim, tmp_path):
+    names = ["SECONDUSDT", "FIRSTUSDT"]
+    listed = [Instrument(symbol=one, venue="binance", native=one, price_precision=2) for one in names]
+    async with on_a_new_bus(sim, tmp_path, "one") as (settings, registry):
+        registered = await registry.register(listed)
+        async with open_metadata(settings) as database, asyncio.timeout(TIMEOUT_S):
+            await registry.announce("binance", registered, 1)
+            while len(await database.symbols.all()) < 2:  # noqa: ASYNC110  # who writes there tells nobody
+                await asyncio.sleep(0.02)
+    async with on_a_new_bus(sim, tmp_path, "two") as (_, registry):
+        assert await registry.register(listed[::-1]) == registered[::-1]
+
+
+@asynccontextmanager
+async def on_a_new_bus(
+    sim: SimulatedExchange, folder: Path, name: str
+) -> AsyncIterator[tuple[Settings, Registry]]:
+    """Run a recorder of this folder on a bus that has nothing; yield a copy of its registry."""
+    async with nats_server(folder / name, find_free_port(), {}) as nats:
+        environ = {"NATS_URL": nats.url, "EXCHANGE_REST_ENDPOINT": sim.url, "DATA_FOLDER": str(folder)}
+        settings = load_settings(None, environ, {})
+        async with running(settings), connect(BusAddress([nats.url]), "test") as bus:
+            registry = Registry(bus)
+            await registry.open()
+            yield settings, registry
 
 
 # Orders

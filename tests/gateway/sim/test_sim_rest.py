@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.sim.faults import Faults
 from gateway.sim.limits import SimLimits
+from gateway.sim.listings import Listings
 from gateway.sim.market.bars import INTERVALS, History
 from gateway.sim.market.symbols import Board
 from gateway.sim.market.trades import Market, MarketOptions
@@ -227,7 +228,8 @@ def test_no_numbers_break_an_answer(board, path, interval, numbers):
     endpoint = (SPOT if board is Board.SPOT else FUTURES)[path]
     said = {"symbol": symbol_of(f"/{board.value}"), "interval": interval, **numbers}
     sent = [(name, str(value)) for name, value in said.items() if name in endpoint.known]
-    moment = Moment(MARKET, HISTORY, Faults(0), (GENESIS_MS + 90_000) * 1000, 1000, 6000)
+    listings = Listings(MARKET, {})
+    moment = Moment(MARKET, HISTORY, Faults(0), listings, (GENESIS_MS + 90_000) * 1000, 1000, 6000)
     try:
         rows = endpoint.answer(Params(MARKET, board, sent, endpoint.known, endpoint.mandatory), moment)
     except ApiError:

@@ -100,3 +100,15 @@ def test_the_very_name_is_found_first_then_what_begins_so():
 
 async def test_symbol_info_is_an_empty_list_that_harms_nobody(charted):
     assert await charted.udf("symbol_info", group="NYSE") == {"symbol": []}
+
+
+def test_what_is_not_traded_ended_at_a_time_and_no_other_symbol_says_anything_of_it():
+    ended = describe(instrument("OLDUSDT", is_active=False, ended_ms=1_780_000_000_999))
+    assert (ended["expired"], ended["expiration_date"]) == (True, 1_780_000_000)
+    assert "not traded" in ended["description"]
+    assert not {"expired", "expiration_date"} & describe(instrument("BTCUSDT")).keys()
+
+
+def test_what_is_not_traded_is_found_after_all_others():
+    ones = [instrument("BTC", 1, is_active=False), instrument("XBTC", 2), instrument("BTCUSDT", 3)]
+    assert [one.symbol for one in rank(ones, "btc")] == ["BTCUSDT", "XBTC", "BTC"]
