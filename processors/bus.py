@@ -30,7 +30,7 @@ from nats.micro.request import Request, ServiceError
 RECONNECT_WAIT_S: Final = 0.25
 CONNECT_TIMEOUT_S: Final = 5
 WRONG_LAST_SEQUENCE: Final = 10071
-"""JetStream's error code when another message of that subject was there first."""
+"""JetStream's error code when another message, of that subject or at all, was there first."""
 MAX_PENDING_BYTES: Final = 8 * 1024 * 1024
 
 log = structlog.get_logger()
@@ -163,6 +163,26 @@ class Bus:
             raise NoAnswer(f"{subject}: {reply.headers['Nats-Service-Error']}")
         return reply.data
 
+    async def gather(self, subject: str, payload: bytes, timeout_s: float) -> list[bytes]:
+        """Ask everybody who serves a subject, and return what has been answered in that time."""
+        answers: list[bytes] = []
+
+        async def on_answer(message: Msg) -> None:
+            if not message.headers:  # those say that somebody could not answer, or that nobody serves it
+                answers.append(message.data)
+
+        try:
+            inbox = self._client.new_inbox()
+            subscription = await self._client.subscribe(inbox, cb=on_answer)
+            try:
+                await self._client.publish(subject, payload, reply=inbox)
+                await asyncio.sleep(timeout_s)
+            finally:
+                await subscription.unsubscribe()
+        except NatsError as error:
+            raise BusError(f"cannot ask {subject}: {error}") from error
+        return answers
+
     async def serve(
         self,
         name: str,
@@ -253,9 +273,16 @@ class Bus:
 
     async def append_first(self, subject: str, payload: bytes) -> int | None:
         """Append a message if its subject has none yet; return its sequence, or None if it has one."""
+        return await self._append_if({"Nats-Expected-Last-Subject-Sequence": "0"}, subject, payload)
+
+    async def append_at(self, subject: str, payload: bytes, sequence: int) -> bool:
+        """Append a message if it becomes the one of this sequence, and say whether it did."""
+        before = {"Nats-Expected-Last-Sequence": str(sequence - 1)}
+        return await self._append_if(before, subject, payload) is not None
+
+    async def _append_if(self, condition: dict[str, str], subject: str, payload: bytes) -> int | None:
         try:
-            first = {"Nats-Expected-Last-Subject-Sequence": "0"}
-            ack = await _heeding(self._stream.publish(subject, payload, headers=first))
+            ack = await _heeding(self._stream.publish(subject, payload, headers=condition))
         except APIError as error:
             if error.err_code == WRONG_LAST_SEQUENCE:
                 return None

@@ -16,6 +16,7 @@ Pure: events in, encoded bus messages out; the clock is an argument.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final, NamedTuple
@@ -150,6 +151,10 @@ class PriceProcessor:
     def symbol_id(self, native: str) -> int:
         """Return the id of a symbol. Raises KeyError if it is not known."""
         return self._symbols[native].id
+
+    def states(self) -> Iterable[SymbolState]:
+        """Return what is known of each symbol; to be read at once, for it goes on changing."""
+        return self._symbols.values()
 
     @property
     def waiting(self) -> int:

@@ -83,7 +83,9 @@ def test_every_command_that_is_shown_exists_with_its_flags(line, tmp_path, monke
     arguments = shlex.split(line.partition(">")[0])
     command: click.Command = main
     while isinstance(command, click.Group):
-        command = command.commands[arguments.pop(0)]
+        found = command.get_command(click.Context(command), arguments.pop(0))
+        assert found
+        command = found
     with click.Context(command) as context:
         command.parse_args(context, arguments)
 

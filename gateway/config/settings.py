@@ -35,6 +35,7 @@ from gateway.config.values import (
     Workers,
     WsUrl,
     Zero,
+    is_loopback,
     show_value,
 )
 
@@ -306,6 +307,13 @@ class Settings(Section):
     sim: Sim = Sim()
     database: Database = Database()
     cache: Cache = Cache()
+
+    @property
+    def anybody_may_read(self) -> bool:
+        """Whoever is not logged in may read: with `auto`, where only this machine can ask."""
+        if self.auth.anonymous != "auto":
+            return self.auth.anonymous == "yes"
+        return is_loopback(self.server.host)
 
 
 class Line(NamedTuple):

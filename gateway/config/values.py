@@ -6,7 +6,7 @@ YAML, and `format_value` writes it back so that reading it again gives the same 
 
 import contextlib
 import re
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -50,6 +50,14 @@ def show_value(value: object) -> str:
     if isinstance(value, SecretStr):
         return HIDDEN if value.get_secret_value() else ""
     return _USER_IN_URL.sub(HIDDEN, format_value(value))
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach an address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _split(value: object) -> object:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Final
 
 from gateway.accounts.accounts import Rules
@@ -62,24 +61,6 @@ def gateway_options(settings: Settings, name: str) -> GatewayOptions:
     )
 
 
-def anybody_may_read(settings: Settings) -> bool:
-    """Say whether whoever is not logged in may read: `auto` is yes where only this machine can ask."""
-    match settings.auth.anonymous:
-        case "yes":
-            return True
-        case "no":
-            return False
-    return is_loopback(settings.server.host)
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether only this machine can reach an address."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _client_limits(settings: Settings) -> ClientLimits:
     wanted = settings.clients
     return ClientLimits(
@@ -108,7 +89,7 @@ def _http_limits(settings: Settings) -> HttpLimits:
 def _rules(settings: Settings) -> Rules:
     auth = settings.auth
     return Rules(
-        anonymous=anybody_may_read(settings),
+        anonymous=settings.anybody_may_read,
         session_life_s=auth.session_life_s,
         session_longest_s=auth.session_longest_s,
         login_attempts=auth.login_attempts,

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from gateway.cache.cache import Cache
+from gateway.cache.memory import MemoryCache
 from gateway.cache.open import open_cache
 from gateway.config.load import Settings
 
@@ -18,3 +19,10 @@ async def open_redis(settings: Settings) -> AsyncIterator[Cache | None]:
     password = redis.password.get_secret_value()
     async with open_cache(redis.addr, password, redis.db, redis.pool_size) as cache:
         yield cache
+
+
+@contextlib.asynccontextmanager
+async def open_own_cache(settings: Settings) -> AsyncIterator[Cache]:
+    """Open the cache that processes share, or memory of our own."""
+    async with open_redis(settings) as shared:
+        yield MemoryCache() if shared is None else shared

@@ -170,6 +170,9 @@ def format_welcome(settings: Settings, base: str, program: str, *, simulated: bo
         f"    a price    curl http://{base}/api/v1/symbols/BTCUSDT/price",
         f"    NATS       {show_value(settings.messaging.nats.url)}",
     ]
+    if not settings.anybody_may_read:
+        lines.append(f"    who may    {program} user add NAME --data {settings.data.folder}")
+        lines.append("               nobody else sees anything, unless AUTH_ANONYMOUS=yes")
     if simulated:
         exchange = settings.exchange.rest_endpoint
         lines.append(f"    exchange   {exchange}/api/v3/exchangeInfo")
@@ -212,7 +215,11 @@ async def _announce(base: str, welcome: str, say: Callable[[str], None]) -> None
         while not await _is_ok(http, f"http://{base}/readyz"):
             if time.monotonic() > complain_at_s:
                 complain_at_s = float("inf")
-                log.warning("supervisor.no_prices_yet", waited_s=SLOW_START_S, look=f"http://{base}/healthz")
+                log.warning(
+                    "supervisor.no_prices_yet",
+                    waited_s=SLOW_START_S,
+                    look=f"http://{base}/api/v1/health/detailed",
+                )
             await asyncio.sleep(_POLL_S)
     say(welcome)
 

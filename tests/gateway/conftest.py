@@ -25,6 +25,7 @@ from gateway.metadata import migrate
 from gateway.metadata.database import open_database
 from gateway.registry import Registry
 from gateway.roles import server
+from gateway.roles.gateway import Gateway
 from gateway.roles.options import GatewayOptions
 from gateway.ws.endpoint import ClientLimits
 from processors.bus import Bus, BusAddress, Endpoint, connect
@@ -201,7 +202,7 @@ async def run_gateway(
             open_database(database or await new_database(Path(folder))) as metadata,
             asyncio.TaskGroup() as tasks,
         ):
-            gateway = server.Gateway(
+            gateway = Gateway(
                 options or GatewayOptions(name=f"gateway on {port}"), bus, cache or MemoryCache(), metadata
             )
             serving = tasks.create_task(gateway.serve(listener, stop))

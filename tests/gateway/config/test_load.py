@@ -257,3 +257,20 @@ def test_a_duration_survives_being_passed_on(seconds):
     again = load_settings(None, environment_of(settings), {})
     assert again.clients.ping_interval_s == settings.clients.ping_interval_s
     assert format_value(seconds) == environment_of(settings)["CLIENTS_PING_INTERVAL"]
+
+
+@pytest.mark.parametrize(
+    ("host", "anonymous", "may"),
+    [
+        ("127.0.0.1", "auto", True),
+        ("localhost", "auto", True),
+        ("::1", "auto", True),
+        ("0.0.0.0", "auto", False),
+        ("gateway.example.com", "auto", False),
+        ("0.0.0.0", "yes", True),
+        ("127.0.0.1", "no", False),
+    ],
+)
+def test_strangers_may_read_where_only_this_machine_can_ask_or_it_is_said(host, anonymous, may):
+    settings = load_settings(None, {"SERVER_HOST": host, "AUTH_ANONYMOUS": anonymous}, {})
+    assert settings.anybody_may_read is may
