@@ -17,7 +17,8 @@ from rich.text import Text
 
 from clients.stats import StreamStats, age_at
 from clients.updates import Connected, Disconnected, Item, Refused, StreamPrice, StreamQuote
-from protocol.control import SymbolEntry
+from protocol.control import AutoUnsubscribe, SymbolEntry
+from protocol.symbols import full_name
 
 FLASH_S: Final = 0.4
 STALE_S: Final = 5.0
@@ -94,12 +95,16 @@ class Row:
 class Board:
     """Everything in the picture."""
 
-    def __init__(self, url: str, symbols: Sequence[str], version: int) -> None:
+    def __init__(
+        self, url: str, symbols: Sequence[str], version: int, *, has_market_watch: bool = False
+    ) -> None:
         self.failure = ""
         """Why the stream is over, when it is."""
         self.refused: dict[str, None] = {}
         self._url = url
         self._version = version
+        self._has_market_watch = has_market_watch
+        """Symbols may come that nobody has named."""
         self._place = {name.upper(): number for number, name in enumerate(symbols)}
         self._rows: dict[int, Row] = {}
         self._connected = False
@@ -118,14 +123,25 @@ class Board:
                 self.refused.clear()  # this connection says it again
             case Disconnected(retry_ms=retry_ms):
                 self._connected, self._lost, self._retry_s = False, item, now_s + retry_ms / 1000
+            case AutoUnsubscribe(data=change):
+                self._forget(change.symbol)
             case Refused(message=message, symbols=symbols):
                 self.refused.update(dict.fromkeys(symbols or [message]))
+
+    def _forget(self, symbol: str) -> None:
+        """Show no more what has left the market watch, unless the user has named it."""
+        self._rows = {
+            symbol_id: row
+            for symbol_id, row in self._rows.items()
+            if full_name(symbol) != row.entry.name.upper() or self._order(row) < len(self._place)
+        }
 
     @property
     def all_refused(self) -> bool:
         """Nothing ever came, and nothing will."""
         return (
             not self._rows
+            and not self._has_market_watch
             and bool(self._place)
             and self._place.keys() <= {name.upper() for name in self.refused}
         )

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, NegotiationError
+from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
 from clients.errors import StreamClosed, StreamRefused, may_come_back
@@ -50,7 +51,7 @@ class Patience:
 class Connections:
     """Keeps one connection to a gateway, and feeds the intake from it."""
 
-    def __init__(self, url: str, intake: Intake, patience: Patience) -> None:
+    def __init__(self, url: str, intake: Intake, patience: Patience, token: str | None = None) -> None:
         self.socket: ClientConnection | None = None
         """The one that is open."""
         self._url = url
@@ -59,14 +60,17 @@ class Connections:
         self._version = intake.session.version
         self._subprotocol = Subprotocol(f"tickgate.v{self._version}")
         self._patience = patience
+        self._token = token
         self._failures = 0
         self._lost_at_ms: int | None = None
 
-    async def say(self, message: bytes) -> None:
-        """Send a message; without a connection, the next one says it."""
+    async def say(self, message: bytes) -> bool:
+        """Send a message. False: there was no connection."""
         if self.socket is not None:
             with suppress(ConnectionClosed):
                 await self.socket.send(message, text=True)
+                return True
+        return False
 
     async def run(self) -> None:
         """Connect again and again. Raises StreamError when the gateway will not have us back."""
@@ -86,7 +90,7 @@ class Connections:
         except InvalidStatus as refusal:
             status = refusal.response.status_code
             if status < 500 and status not in _RETRY_STATUS:
-                raise StreamRefused(self._url, f"HTTP {status}") from None
+                raise StreamRefused(self._url, f"HTTP {status}{_said(refusal.response)}") from None
             return ABNORMAL_CLOSURE, f"HTTP {status}"
         except NegotiationError as error:
             raise StreamRefused(self._url, str(error)) from None
@@ -97,6 +101,7 @@ class Connections:
         return connect(
             self._url,
             subprotocols=[self._subprotocol],
+            additional_headers={"Authorization": f"Bearer {self._token}"} if self._token else None,
             compression=None,
             open_timeout=self._patience.open_s,
             ping_interval=self._patience.ping_interval_s,
@@ -166,6 +171,12 @@ def stream_url(url: str) -> str:
     if scheme not in ("ws", "wss") or not parts.hostname or parts.port == 0:  # .port itself refuses 65,536
         raise ValueError(f"not the address of a gateway: {url!r}")
     return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") or PATH, parts.query, ""))
+
+
+def _said(refusal: Response) -> str:
+    """Return what a gateway says of its refusal, one line of it."""
+    lines = refusal.body.decode(errors="replace").splitlines()
+    return f": {lines[0][:200]}" if lines and lines[0].isprintable() else ""
 
 
 def _reason(error: Exception) -> str:

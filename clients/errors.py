@@ -29,6 +29,14 @@ class StreamRefused(StreamError):
         super().__init__(f"{url} does not serve this stream: {reason}")
 
 
+class NotConnected(Exception):
+    """There is no connection at this moment: nothing was said, and nothing will be later."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        super().__init__(f"there is no connection to {url} now")
+
+
 def may_come_back(code: int) -> bool:
     """Say whether a client may reconnect after this close code."""
     if code in CloseCode.__members__.values():

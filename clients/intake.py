@@ -17,7 +17,7 @@ from clients.continuity import TradeIds
 from clients.stats import StreamStats
 from clients.updates import Event, Item, Refused, from_candle, from_gap, from_trade, from_v1, from_v2
 from protocol.client_session import ClientSession
-from protocol.control import Error, SymbolEntry, Symbols
+from protocol.control import AuthConfirmed, Error, SymbolEntry, Symbols
 from protocol.events import Gap, GapState, Kind, Trade
 from protocol.frames import Frame
 from protocol.symbols import full_name
@@ -85,7 +85,7 @@ class Intake:
         """Take in a message; return what to answer. Raises a ProtocolError."""
         replies, heard = self.session.on_text(text)
         match heard:
-            case None | Symbols():
+            case None | Symbols() | AuthConfirmed():
                 pass
             case Error(code=code, message=message, symbols=symbols, intervals=intervals):
                 self.tell(Refused(code, message, symbols, intervals))

@@ -17,6 +17,8 @@ The rules of this file:
 - With `kinds=("candle",)` every bar comes in its newest state, and no final or corrected one is left out.
   After a reconnect the stream goes on where it was. What the gateway cannot give any more is `Refused`, with
   the code `candles_out_of_reach`: load the history again.
+- With a token, prices of its user's market watch come without being asked for. `items()` yields
+  `MarketWatchSubscribe`, the whole list, on every connection, then `AutoSubscribe` and `AutoUnsubscribe`.
 """
 
 import asyncio
@@ -26,6 +28,7 @@ from contextlib import AsyncExitStack, aclosing
 from typing import Final, Self
 
 from clients.connections import Connections, Patience, stream_url
+from clients.errors import NotConnected
 from clients.intake import Intake
 from clients.stats import StreamStats
 from clients.updates import (
@@ -39,7 +42,15 @@ from clients.updates import (
     Update,
 )
 from protocol.client_session import RESUMES_A_MESSAGE, SYMBOLS_A_MESSAGE
-from protocol.control import CANDLE, KINDS_OF_VERSION
+from protocol.control import (
+    CANDLE,
+    KINDS_OF_VERSION,
+    MarketWatchAdd,
+    MarketWatchOrder,
+    MarketWatchRemove,
+    WatchEdit,
+    format_message,
+)
 from protocol.intervals import MINUTES
 
 UPDATES: Final = (StreamPrice, StreamQuote, StreamEnigma, StreamTrade, StreamCandle)
@@ -60,10 +71,11 @@ class Stream:
         since: Mapping[str, int] | None = None,
         since_us: int | None = None,
         version: int = 2,
+        token: str | None = None,
         patience: Patience | None = None,
     ) -> None:
         """`since` holds, by symbol, the last trade that is known from another time, `since_us` the version up
-        to which candles are known: the stream goes on after them.
+        to which candles are known: the stream goes on after them. `token` is a session token or an API key.
         """
         self.url = stream_url(url)
         self._kinds = _kinds_checked(kinds, version)
@@ -71,7 +83,7 @@ class Stream:
         self._intake = Intake(version, since_us)
         self._intake.know(since or {}, None)
         self._session = self._intake.session
-        self._connections = Connections(self.url, self._intake, patience or Patience())
+        self._connections = Connections(self.url, self._intake, patience or Patience(), token)
         # Owned by `async with`. A TaskGroup would cancel the reader for what is only the end of the
         # stream, and cannot be left from the task in which asyncio closes an abandoned iterator.
         self._task: asyncio.Task[None] | None = None
@@ -158,6 +170,23 @@ class Stream:
         for part in _parts(symbols):
             self._intake.forget(part)
             await self._connections.say(self._session.unsubscribe(part))
+
+    async def market_watch_add(self, symbols: Iterable[str] | str) -> None:
+        """Put symbols at the end of the user's market watch, for good. Raises NotConnected."""
+        await self._edit(MarketWatchAdd, _parts(symbols))
+
+    async def market_watch_remove(self, symbols: Iterable[str] | str) -> None:
+        """Take symbols off the user's market watch. Raises NotConnected."""
+        await self._edit(MarketWatchRemove, _parts(symbols))
+
+    async def market_watch_order(self, symbols: Iterable[str]) -> None:
+        """Give the whole market watch this order. Raises NotConnected."""
+        await self._edit(MarketWatchOrder, [list(symbols)])
+
+    async def _edit(self, edit: type[WatchEdit], parts: Iterable[list[str]]) -> None:
+        for part in parts:
+            if not await self._connections.say(format_message(edit(part))):
+                raise NotConnected(self.url)
 
     def _intervals_of(self, kinds: Sequence[str], wanted: Sequence[str] | None = None) -> tuple[str, ...]:
         if CANDLE not in kinds:

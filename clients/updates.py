@@ -7,7 +7,7 @@ v1 does not carry are None.
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from protocol.control import AutoSubscribe, AutoUnsubscribe, MarketWatchSubscribe, SymbolEntry
+from protocol.control import SymbolEntry, WatchNews
 from protocol.events import (
     Candle,
     CandleFlag,
@@ -211,7 +211,7 @@ class Refused:
     intervals: list[str] = field(default_factory=list)
 
 
-Event: TypeAlias = Connected | Disconnected | Refused | AutoSubscribe | AutoUnsubscribe | MarketWatchSubscribe
+Event: TypeAlias = Connected | Disconnected | Refused | WatchNews
 Item: TypeAlias = Update | StreamGap | Event
 
 

@@ -27,21 +27,24 @@ from clients.connections import Patience
 from clients.errors import StreamError
 from clients.stream import Stream
 from clients.updates import Connected, Disconnected, Item, Refused, StreamPrice, StreamQuote
-from protocol.control import KINDS
+from protocol.control import KINDS, AutoSubscribe, AutoUnsubscribe, MarketWatchSubscribe
 
 REDRAW_S: Final = 0.1
 PATIENCE: Final = Patience(max_retry_s=5.0)  # somebody is looking
 
 
-async def run_watch(url: str, symbols: Sequence[str], version: int = 2) -> int:
-    """Show the symbols until Ctrl-C. Return the exit code: 1 if the gateway refuses, 2 for a bad address."""
+async def run_watch(url: str, symbols: Sequence[str], version: int = 2, token: str | None = None) -> int:
+    """Show the symbols until Ctrl-C; with a token, those of its user's market watch too.
+
+    Return the exit code: 1 if the gateway refuses, 2 for a bad address.
+    """
     try:
         kinds = KINDS if version == 2 else KINDS[:1]
-        stream = Stream(url, symbols, kinds=kinds, version=version, patience=PATIENCE)
+        stream = Stream(url, symbols, kinds=kinds, version=version, token=token, patience=PATIENCE)
     except ValueError as error:
         _warn(str(error))
         return 2
-    board = Board(stream.url, symbols, version)
+    board = Board(stream.url, symbols, version, has_market_watch=token is not None)
     console = Console()
     async with stream:
         with _stop_on_signals(stream.stop):
@@ -163,6 +166,12 @@ def sentence(event: Item) -> str:
             return f"no stream: {reason or code}; trying again in {retry_ms / 1000:.1f} s"
         case Refused(message=message, symbols=symbols):
             return f"{message}: {', '.join(symbols)}" if symbols else message
+        case MarketWatchSubscribe(symbols=symbols):
+            return f"on the market watch: {', '.join(symbols) or 'nothing'}"
+        case AutoSubscribe(data=change):
+            return f"{change.symbol} is on the market watch now"
+        case AutoUnsubscribe(data=change):
+            return f"{change.symbol} is not on the market watch any more"
         case _:
             return str(event)
 

@@ -258,11 +258,12 @@ def sim(settings: Settings, faults: tuple[str, ...], supervised: bool, **options
 
 @main.command()
 @settings_options("server.port", server_port="--port")
-@click.argument("symbols", nargs=-1, required=True)
+@click.argument("symbols", nargs=-1)
 @click.option("--url", metavar="URL", help="the gateway's stream  [default: the one on this machine]")
+@click.option("--token", envvar="TICKGATE_TOKEN", help="an API key, or a session's token  [TICKGATE_TOKEN]")
 @click.option("--v1", is_flag=True, help="speak the first version of the protocol: prices only")
-def watch(settings: Settings, symbols: tuple[str, ...], url: str | None, v1: bool) -> None:
-    """Watch live prices of SYMBOLS in the terminal.
+def watch(settings: Settings, symbols: tuple[str, ...], url: str | None, token: str | None, v1: bool) -> None:
+    """Watch live prices of SYMBOLS in the terminal; without any, and with a token, the user's market watch.
 
     Into a pipe it writes one line an update.
 
@@ -273,7 +274,9 @@ def watch(settings: Settings, symbols: tuple[str, ...], url: str | None, v1: boo
     from clients.watch import run_watch
 
     url = url or f"ws://{reachable_host(settings.server.host)}:{settings.server.port}/api/v1/ws"
-    raise SystemExit(asyncio.run(run_watch(url, list(symbols), 1 if v1 else 2)))
+    if not symbols and not token:
+        raise click.UsageError("name at least one symbol, or give a token to watch its user's market watch")
+    raise SystemExit(asyncio.run(run_watch(url, list(symbols), 1 if v1 else 2, token)))
 
 
 @main.command()

@@ -326,17 +326,18 @@ class Bus:
 
 
 async def _heeding(asking: Coroutine[Any, Any, Reply]) -> Reply:
-    """Await an answer, and heed a cancellation that came together with it.
+    """Await an answer or a refusal, and heed a cancellation that came together with it.
 
-    nats-py waits by `asyncio.wait_for`, which in Python 3.11 returns the answer and forgets the
-    cancellation: a loop that asks again and again would outlive its end.
+    nats-py waits by `asyncio.wait_for`, which in Python 3.11 returns or raises what came and forgets
+    the cancellation: a loop that asks again and again would outlive its end.
     """
     task = asyncio.current_task()
     before = task.cancelling() if task else 0
-    reply = await asking
-    if task and task.cancelling() > before:
-        raise asyncio.CancelledError
-    return reply
+    try:
+        return await asking
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def _responder(answer: Answer) -> Callable[[Request], Awaitable[None]]:

@@ -21,6 +21,7 @@ from protocol.errors import BadMessage
 from protocol.events import Candle, CandleFlag
 from protocol.intervals import format_interval
 from protocol.session import Limits, Reaction, ServerSession
+from protocol.standing import ANYBODY, Standing
 from protocol.symbols import DEFAULT_EXCHANGE, Instrument, SymbolTable
 
 DIGITS: Final = re.compile("[0-9]{1,19}")
@@ -59,8 +60,8 @@ def parse_address(query: str) -> CandleWish:
 class CandleSession(ServerSession):
     """The server's end of one stream: every subscription means candles, and nothing is introduced."""
 
-    def __init__(self, symbols: SymbolTable, limits: Limits) -> None:
-        super().__init__(2, symbols, limits)
+    def __init__(self, symbols: SymbolTable, limits: Limits, standing: Standing = ANYBODY) -> None:
+        super().__init__(2, symbols, limits, standing)
 
     def subscribe(self, wish: Subscribe) -> Reaction:
         return super().subscribe(Subscribe(wish.symbols, [CANDLE], {}, wish.intervals, wish.since_us))

@@ -13,16 +13,15 @@ from typing import Final, TypeAlias
 
 from protocol import control
 from protocol.control import (
-    AutoSubscribe,
-    AutoUnsubscribe,
+    AuthConfirmed,
     Error,
-    MarketWatchSubscribe,
     Ping,
     Pong,
     Subscribe,
     SymbolEntry,
     Symbols,
     Unsubscribe,
+    WatchNews,
 )
 from protocol.errors import UnknownSymbolId
 from protocol.events import PriceUpdate
@@ -34,7 +33,7 @@ SYMBOLS_A_MESSAGE: Final = 1_000
 RESUMES_A_MESSAGE: Final = 300
 """The same with `since`, where each is named twice and has a number of up to 19 digits."""
 
-Heard: TypeAlias = Error | AutoSubscribe | AutoUnsubscribe | MarketWatchSubscribe
+Heard: TypeAlias = Error | AuthConfirmed | WatchNews
 """Server messages that are the application's business."""
 
 

@@ -1,8 +1,9 @@
 """JSON control messages, both ways.
 
-Client to server: subscribe, unsubscribe, ping, pong.
-Server to client: symbols, error, ping, pong, auto_subscribe, auto_unsubscribe,
-market_watch_subscribe.
+Client to server: subscribe, unsubscribe, auth, market_watch_add, market_watch_remove,
+market_watch_order, ping, pong.
+Server to client: symbols, error, auth_confirmed, auto_subscribe, auto_unsubscribe,
+market_watch_subscribe, ping, pong.
 
 Every message is an object with a `type`. Unknown fields are ignored, unknown types are not.
 """
@@ -54,6 +55,34 @@ class Unsubscribe(_Message, frozen=True, tag="unsubscribe"):
     symbols: list[str]
 
 
+class Auth(_Message, frozen=True, tag="auth"):
+    """Say who one is, where the upgrade request could not."""
+
+    session_token: str
+    """Or an API key."""
+
+    def __repr__(self) -> str:
+        return "Auth(…)"  # it is a secret
+
+
+class MarketWatchAdd(_Message, frozen=True, tag="market_watch_add"):
+    """Put symbols at the end of the user's market watch."""
+
+    symbols: list[str]
+
+
+class MarketWatchRemove(_Message, frozen=True, tag="market_watch_remove"):
+    """Take symbols off the user's market watch."""
+
+    symbols: list[str]
+
+
+class MarketWatchOrder(_Message, frozen=True, tag="market_watch_order"):
+    """State the whole market watch in another order."""
+
+    symbols: list[str]
+
+
 class Ping(_Message, frozen=True, tag="ping"):
     """Answered with `pong`, for clients that cannot send WebSocket pings."""
 
@@ -91,32 +120,40 @@ class Error(_Message, frozen=True, tag="error"):
     """Where it is about candles: of which intervals."""
 
 
+class AuthConfirmed(_Message, frozen=True, tag="auth_confirmed"):
+    """The answer to `auth`."""
+
+    user: str
+    symbols_allowed: list[str]
+    """Patterns over full names; none: every symbol."""
+
+
 class WatchChange(msgspec.Struct, frozen=True):
     symbol: str
 
 
 class AutoSubscribe(_Message, frozen=True, tag="auto_subscribe"):
-    """The session's market watch gained a symbol."""
+    """The user's market watch gained a symbol."""
 
     data: WatchChange
 
 
 class AutoUnsubscribe(_Message, frozen=True, tag="auto_unsubscribe"):
-    """The session's market watch lost a symbol."""
+    """The user's market watch lost a symbol."""
 
     data: WatchChange
 
 
 class MarketWatchSubscribe(_Message, frozen=True, tag="market_watch_subscribe"):
-    """The session's whole market watch, on connect."""
+    """The user's whole market watch: on connect, and when its order has changed."""
 
     symbols: list[str]
 
 
-ClientMessage: TypeAlias = Subscribe | Unsubscribe | Ping | Pong
-ServerMessage: TypeAlias = (
-    Symbols | Error | Ping | Pong | AutoSubscribe | AutoUnsubscribe | MarketWatchSubscribe
-)
+WatchEdit: TypeAlias = MarketWatchAdd | MarketWatchRemove | MarketWatchOrder
+WatchNews: TypeAlias = AutoSubscribe | AutoUnsubscribe | MarketWatchSubscribe
+ClientMessage: TypeAlias = Subscribe | Unsubscribe | Auth | WatchEdit | Ping | Pong
+ServerMessage: TypeAlias = Symbols | Error | AuthConfirmed | WatchNews | Ping | Pong
 
 _client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
 _server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
@@ -146,6 +183,13 @@ def parse_server_message(text: bytes | str) -> ServerMessage:
 def format_message(message: ClientMessage | ServerMessage) -> bytes:
     """Write a message as JSON text in UTF-8."""
     return _encoder.encode(message)
+
+
+def format_error(
+    code: str, message: str, symbols: Sequence[str] = (), intervals: Sequence[str] = ()
+) -> bytes:
+    """Write an `error` that names what it is about, the first 100 of each."""
+    return format_message(Error(code, message, list(symbols[:100]), list(intervals[:100])))
 
 
 def dictionary(instruments: Sequence[Instrument]) -> Symbols:

@@ -15,8 +15,12 @@ class CloseCode(IntEnum):
     INVALID_TEXT = 1007
     MESSAGE_TOO_BIG = 1009
     SERVICE_RESTART = 1012
+    TRY_AGAIN_LATER = 1013
     BAD_MESSAGE = 4400
+    NOT_LOGGED_IN = 4401
+    LOGGED_OUT = 4403
     TOO_MANY_MESSAGES = 4429
+    TOO_MANY_CONNECTIONS = 4430
     NO_PONG = 4504
     TOO_SLOW = 4508
 
@@ -27,7 +31,13 @@ class CloseCode(IntEnum):
 
 
 _RECONNECT = frozenset(
-    {CloseCode.GOING_AWAY, CloseCode.SERVICE_RESTART, CloseCode.NO_PONG, CloseCode.TOO_SLOW}
+    {
+        CloseCode.GOING_AWAY,
+        CloseCode.SERVICE_RESTART,
+        CloseCode.TRY_AGAIN_LATER,
+        CloseCode.NO_PONG,
+        CloseCode.TOO_SLOW,
+    }
 )
 
 
@@ -114,11 +124,11 @@ class TooManyMessages(ProtocolError):
 
 
 class UnknownSymbol(ProtocolError):
-    """A symbol that this gateway does not carry."""
+    """A symbol that no venue here has ever listed."""
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
-        super().__init__(f"unknown symbol {symbol!r}")
+        super().__init__(f"{symbol!r} is not listed")
 
 
 class UnknownSymbolId(ProtocolError):

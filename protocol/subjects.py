@@ -7,6 +7,7 @@
     enigma.<venue>.<native>                    one symbol each, for services
     recorded.<venue>                           batches of the recorder: CANDLE and ENIGMA frames, for gateways
     symbols.<venue>.<native>                   the symbol registry: the stream sequence is the id
+    state.symbols.<venue>                      how its symbols are now: JSON, the newest kept by JetStream
     gaps.<venue>.<native>                      the gap ledger: JSON, kept by JetStream
     state.feed.<venue>.<shard>                 where a feed worker stopped: JSON, the newest kept by JetStream
     request.price.<venue>.<native>             request/reply
@@ -14,7 +15,9 @@
     request.bars  request.enigma               history, from the recorder
     request.backfill  request.export  request.import  request.recorder   what it is told to do, how it is
     control.symbols                            who wants which symbols, for feed workers
+    control.accounts                           who is not what they were, and whose market watch has changed
     request.symbols  request.snapshot.<venue>.<shard>  request.feed.<venue>.<shard>
+    request.metrics                            the figures of every gateway: all of them answer
 
 `<native>` is the venue's own spelling (`BTCUSDT`, `BTCUSD_PERP`). A character that means
 something to NATS, and `%`, is written as `%` and two upper-case hex digits. Every text has one
@@ -31,11 +34,13 @@ from protocol.errors import BadSubject
 ALL_WIRE: Final = "wire.>"
 ALL_SYMBOLS: Final = "symbols.>"
 ALL_FEED_STATES: Final = "state.feed.>"
+ALL_SYMBOL_STATES: Final = "state.symbols.*"
 ALL_GAPS: Final = "gaps.>"
 ALL_BARS: Final = "bars.>"
 ALL_CANDLES: Final = "candles.>"
 ALL_RECORDED: Final = "recorded.*"
 CONTROL_SYMBOLS: Final = "control.symbols"
+CONTROL_ACCOUNTS: Final = "control.accounts"
 REQUEST_BARS: Final = "request.bars"
 REQUEST_ENIGMA: Final = "request.enigma"
 REQUEST_BACKFILL: Final = "request.backfill"
@@ -45,6 +50,7 @@ REQUEST_RECORDER: Final = "request.recorder"
 CONNECTIONS: Final = "_connections"
 """Stands for `<native>` where an entry of the ledger is about a connection and not one symbol."""
 REQUEST_SYMBOLS: Final = "request.symbols"
+REQUEST_METRICS: Final = "request.metrics"
 ANY_REQUEST_PRICE: Final = "request.price.*.*"
 _SPECIAL: Final = re.compile(r"[\x00-\x20.*>%\x7f]")
 _SHARD: Final = re.compile(r"0|[1-9][0-9]{0,4}")
@@ -98,6 +104,10 @@ def feed_state(venue: str, shard: int) -> str:
     return f"state.feed.{token(venue)}.{shard}"
 
 
+def symbol_states(venue: str) -> str:
+    return f"state.symbols.{token(venue)}"
+
+
 def gaps(venue: str, native: str) -> str:
     return f"gaps.{token(venue)}.{token(native)}"
 
@@ -124,6 +134,14 @@ def parse_wire(subject: str) -> tuple[str, int]:
     if len(parts) != 3 or parts[0] != "wire" or not _SHARD.fullmatch(parts[2]):
         raise BadSubject(subject)
     return _text(parts[1], subject), int(parts[2])
+
+
+def parse_symbol_states(subject: str) -> str:
+    """Return the venue of a `state.symbols.` subject. Raises BadSubject."""
+    parts = subject.split(".")
+    if len(parts) != 3 or parts[:2] != ["state", "symbols"]:
+        raise BadSubject(subject)
+    return _text(parts[2], subject)
 
 
 def parse_bars(subject: str) -> tuple[str, str, str]:

@@ -1,8 +1,9 @@
-"""Instruments, their names and their u16 ids.
+"""Instruments, their names, their u16 ids, and what of them changes.
 
 `BTCUSDT` means the default market (Binance spot), `BINANCE:BTCUSDT` says so in full,
 `BINANCE:BTCUSDT.P` is the USD-margined perpetual, `BINANCE:BTCUSD.P` the coin-margined one.
-A name is looked up in what the venues listed, never guessed from its spelling.
+A name is looked up in what the venues listed, never guessed from its spelling. What a venue does not trade
+any more keeps its name and its id: its history stays, and it may come back.
 """
 
 from collections.abc import Iterator
@@ -36,10 +37,47 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     quantity_precision: int = 8
     simulated: bool = False
     """From a simulated exchange: to be said wherever its price is shown."""
+    is_active: bool = True
+    """It is traded now. Else the venue has halted it, or lists it no more."""
+    ended_ms: int = 0
+    """Since when it is not; 0 while it is."""
+    tick_size: str = ""
+    """This and the next four as exact decimals, `0.01`; empty where the venue states none."""
+    min_quantity: str = ""
+    """Quantities are in the venue's unit of orders: of COIN-M's futures that is contracts."""
+    max_quantity: str = ""
+    step_size: str = ""
+    min_notional: str = ""
+    """What an order must be worth, in the quote currency."""
 
     @property
     def name(self) -> str:
         return f"{self.exchange}:{self.symbol}"
+
+
+class SymbolState(msgspec.Struct, frozen=True, array_like=True):
+    """What may change of an instrument, named as there. New fields go at the end, with a default."""
+
+    is_active: bool
+    ended_ms: int
+    price_precision: int
+    quantity_precision: int
+    tick_size: str
+    min_quantity: str
+    max_quantity: str
+    step_size: str
+    min_notional: str
+    simulated: bool
+
+
+def state_of(instrument: Instrument) -> SymbolState:
+    """Return how an instrument is now."""
+    return SymbolState(*(getattr(instrument, name) for name in SymbolState.__struct_fields__))
+
+
+def with_state(instrument: Instrument, state: SymbolState) -> Instrument:
+    """Return an instrument as it is in another state."""
+    return msgspec.structs.replace(instrument, **msgspec.structs.asdict(state))
 
 
 class SymbolTable:

@@ -74,7 +74,7 @@ class Guard:
         if limit is None:
             return
         try:
-            await self._limits.spend(limit, _client(identity, address))
+            await self._limits.spend(limit, client_name(identity, address))
         except TooManyRequests as error:
             raise TooOften(error.error, str(error), error.retry_after_s) from None
 
@@ -110,7 +110,8 @@ def _peer(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def _client(identity: Identity, address: str) -> str:
+def client_name(identity: Identity, address: str) -> str:
+    """Say whose requests count together."""
     if identity.key_id:
         return f"key {identity.key_id}"
     return counted_as(address) if identity.is_anonymous else f"user {identity.user_id}"

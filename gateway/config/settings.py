@@ -187,6 +187,9 @@ class Exchange(Section):
     on_demand: bool = setting(
         "EXCHANGE_ON_DEMAND", True, "carry what else the venue lists while somebody watches it"
     )
+    listing_interval_s: Seconds = setting(
+        "EXCHANGE_LISTING_INTERVAL", 600.0, "how often a venue is asked what it lists"
+    )
     redundancy: Lines = setting("EXCHANGE_REDUNDANCY", 1, "connections that carry each stream, 1 or 2")
     ws_endpoint: WsUrl = setting("EXCHANGE_WS_ENDPOINT", "", "spot WebSocket address; empty is the venue's")
     rest_endpoint: HttpUrl = setting("EXCHANGE_REST_ENDPOINT", "", "spot REST address; empty is the venue's")
@@ -281,7 +284,9 @@ class Redis(Section):
     pool_size: Count = setting("REDIS_POOL_SIZE", 10, "connections at most")
     min_idle_conns: Zero = _later("REDIS_MIN_IDLE_CONNS", 5, "connections kept open")
     price_stream: bool = setting(
-        "REDIS_PRICE_STREAM", False, "append every price to the Redis Stream `prices`"
+        "REDIS_PRICE_STREAM",
+        False,
+        "append prices, one a second a symbol at most, to the Redis Stream `prices`",
     )
     price_stream_length: Count = setting("REDIS_PRICE_STREAM_LENGTH", 100_000, "entries that it keeps")
 

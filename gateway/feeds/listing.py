@@ -26,7 +26,6 @@ from processors.bus import BusError
 from protocol.symbols import Instrument, SymbolTable, shard_of, state_of, with_state
 
 ALL: Final = "all"
-INTERVAL_S: Final = 600.0
 JITTER: Final = 0.2
 RETRY_S: Final = 5.0
 SPARE_WAIT_S: Final = 5.0
@@ -94,7 +93,7 @@ class Listing:
         shards: int = 1,
         *,
         on_demand: bool = True,
-        interval_s: float = INTERVAL_S,
+        interval_s: float,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._venue = venue.name

@@ -22,7 +22,7 @@ from gateway.feeds.connections.pool import ConnectionPool
 from gateway.feeds.day_tickers import DayTickers
 from gateway.feeds.dynamic_symbols import GRACE_MS, DynamicSymbols
 from gateway.feeds.hub import Hub, now_us
-from gateway.feeds.listing import INTERVAL_S, BaseSet, Listing
+from gateway.feeds.listing import BaseSet, Listing
 from gateway.feeds.report import FeedReport
 from gateway.feeds.rest import Rest
 from gateway.feeds.trades.lane import HOLD_BACK_TRADES
@@ -49,12 +49,10 @@ async def run(
     stop: asyncio.Event,
     *,
     grace_ms: int = GRACE_MS,
-    listing_interval_s: float = INTERVAL_S,
 ) -> None:
     """Feed one shard of every venue until `stop` is set; then publish what waits and leave.
 
-    A symbol that nobody wants any more is kept for `grace_ms`. What is listed is asked again every
-    `listing_interval_s`.
+    A symbol that nobody wants any more is kept for `grace_ms`.
     """
     with bus_needed():
         async with (
@@ -62,7 +60,7 @@ async def run(
             _open_watchlists(settings) as watchlists,
             open_redis(settings) as redis,
         ):
-            worker = _Worker(settings, shard, shards, bus, watchlists, redis, grace_ms, listing_interval_s)
+            worker = _Worker(settings, shard, shards, bus, watchlists, redis, grace_ms)
             await worker.run(stop)
     log.info("feed.stopped", shard=shard)
 
@@ -101,7 +99,6 @@ class _Worker:
         watchlists: WatchlistReader | None,
         redis: Cache | None,
         grace_ms: int,
-        listing_interval_s: float,
     ) -> None:
         self._settings = settings
         self._shard = shard
@@ -110,7 +107,6 @@ class _Worker:
         self._redis = redis
         self._ledger = LedgerWriter(bus)
         self._venues = venues(settings)
-        self._listing_interval_s = listing_interval_s
         self._base = BaseSet(settings.exchange.symbols, len(self._venues))
         clock = HearingClock(lambda: bus.is_connected)
         self._wishes = {
@@ -245,7 +241,7 @@ class _Worker:
             self._shard,
             self._shards,
             on_demand=self._settings.exchange.on_demand,
-            interval_s=self._listing_interval_s,
+            interval_s=self._settings.exchange.listing_interval_s,
         )
 
 

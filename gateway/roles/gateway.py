@@ -13,14 +13,16 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.accounts.accounts import Accounts
+from gateway.accounts.identity import Identity
 from gateway.accounts.market_watch import MarketWatch
 from gateway.addresses import TrustedProxies
 from gateway.api.app import AppParts, build_app
 from gateway.api.asked_prices import AskedPrices
-from gateway.api.guard import Guard
+from gateway.api.guard import Guard, client_name
 from gateway.api.ledger import Ledger
-from gateway.api.limits import RequestLimits
+from gateway.api.limits import RequestLimits, TooManyRequests
 from gateway.api.metrics import Metrics
+from gateway.api.operations import Limit
 from gateway.api.origins import Origins
 from gateway.api.readings import GatewayParts, read_fleet, read_gateway
 from gateway.api.services import endpoints
@@ -100,7 +102,22 @@ class Gateway:
         )
         limits = RequestLimits(self._cache, options.rates)
         self._guard = Guard(self._accounts, limits, self._origins, proxies)
-        self._access = Access(self._accounts, self._market_watch, self._origins.allows, proxies)
+
+        async def edit_wait_s(identity: Identity) -> float:
+            try:
+                await limits.spend(Limit.ACCOUNT, client_name(identity, ""))
+            except TooManyRequests as error:
+                return error.retry_after_s
+            return 0.0
+
+        self._access = Access(
+            self._accounts,
+            self._market_watch,
+            self._origins.allows,
+            proxies,
+            any_page=self._origins.anybody,
+            edit_wait_s=edit_wait_s,
+        )
         self._entrance = Entrance(options.http, proxies)
         self._metadata = MetadataWatch(database.check)
 

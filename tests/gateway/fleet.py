@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import shutil
+import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -43,9 +44,7 @@ class Fleet:
     ledger: list[LedgerEntry] = field(default_factory=list)
 
     @asynccontextmanager
-    async def worker(
-        self, base: str, shard: int = 0, shards: int = 1, listing_interval_s: float = 600.0, **more: str
-    ) -> AsyncIterator[None]:
+    async def worker(self, base: str, shard: int = 0, shards: int = 1, **more: str) -> AsyncIterator[None]:
         """Run a feed worker that always carries `base`."""
         settings = load_settings(
             None,
@@ -59,16 +58,7 @@ class Fleet:
             {},
         )
         stop = asyncio.Event()
-        role = asyncio.create_task(
-            feed.run(
-                settings,
-                shard,
-                shards,
-                stop,
-                grace_ms=GRACE_MS,
-                listing_interval_s=listing_interval_s,
-            )
-        )
+        role = asyncio.create_task(feed.run(settings, shard, shards, stop, grace_ms=GRACE_MS))
         try:
             await self.state(shard)
             yield
@@ -79,8 +69,8 @@ class Fleet:
     @asynccontextmanager
     async def gateway(self) -> AsyncIterator[str]:
         """Run a gateway until it is left; yield its address, `127.0.0.1:<port>`."""
-        port, stop = find_free_port(), asyncio.Event()
-        environ = {"NATS_URL": self.nats_url, "SERVER_PORT": str(port)}
+        port, stop, folder = find_free_port(), asyncio.Event(), tempfile.TemporaryDirectory()
+        environ = {"NATS_URL": self.nats_url, "SERVER_PORT": str(port), "DATA_FOLDER": folder.name}
         role = asyncio.create_task(server.run(load_settings(None, environ, {}), stop))
         try:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
@@ -89,6 +79,7 @@ class Fleet:
         finally:
             stop.set()
             await asyncio.wait_for(role, 10)
+            folder.cleanup()
 
     async def say(self, node: str, *natives: str) -> None:
         """Want these symbols and no others, as a node of this name."""

@@ -3,8 +3,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from nats.errors import NoRespondersError
 
-from processors.bus import Bus, BusAddress, BusError, Endpoint, GaveUp, NoAnswer, SlowEndpoint, connect
+from processors.bus import (
+    Bus,
+    BusAddress,
+    BusError,
+    Endpoint,
+    GaveUp,
+    NoAnswer,
+    SlowEndpoint,
+    _heeding,
+    connect,
+)
 
 
 def address(url: str) -> BusAddress:
@@ -191,3 +202,18 @@ async def test_a_cancellation_that_comes_with_the_answer_is_heeded(nats_url: str
             task.cancel()
             await asyncio.wait([task], timeout=5)
             assert task.cancelled()
+
+
+@pytest.mark.parametrize("refuse", [False, True])
+async def test_a_cancellation_that_comes_with_an_answer_or_a_refusal_is_heeded(refuse: bool):
+    answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(_heeding(asyncio.wait_for(answer, 60)))
+    await asyncio.sleep(0)
+    if refuse:
+        answer.set_exception(NoRespondersError())
+    else:
+        answer.set_result(b"")
+    await asyncio.sleep(0)  # wait_for has heard of it, and is about to go on
+    task.cancel()
+    await asyncio.wait([task], timeout=5)
+    assert task.cancelled()

@@ -45,7 +45,7 @@ async def test_switched_off_it_says_so_and_has_no_marks():
     ]
 
     class Open:
-        async def admit(self, operation, request):
+        async def admit(self, *_):
             return Identity()
 
     transport = httpx.ASGITransport(gated(Starlette(routes=routes), Open()))

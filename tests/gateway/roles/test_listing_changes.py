@@ -17,7 +17,7 @@ from protocol.frames import decode_v2
 from protocol.symbols import Instrument
 
 BASE = "BTCUSDT"
-OFTEN_S = 0.5
+OFTEN = "500ms"
 """How often the venue is asked: it has weight for four times as much."""
 
 
@@ -89,14 +89,14 @@ class HeardTrades:
 
 
 async def test_a_new_listing_is_carried_at_once_where_all_are(fleet):
-    async with fleet.worker("all", listing_interval_s=OFTEN_S):
+    async with fleet.worker("all", EXCHANGE_LISTING_INTERVAL=OFTEN):
         listed = await fleet.carried()
         change(fleet, "NEWUSDT")
         await fleet.until_carried(*listed, "newusdt")
 
 
 async def test_a_new_listing_that_somebody_waits_for_is_carried(fleet):
-    async with fleet.worker(BASE, listing_interval_s=OFTEN_S):
+    async with fleet.worker(BASE, EXCHANGE_LISTING_INTERVAL=OFTEN):
         follower = await Follower.of(fleet)
         change(fleet, "NEWUSDT")
         await follower.until("NEWUSDT", is_active=True)
@@ -106,7 +106,7 @@ async def test_a_new_listing_that_somebody_waits_for_is_carried(fleet):
 
 
 async def test_what_is_listed_no_more_is_let_go_without_an_alarm(fleet):
-    async with fleet.worker("all", EXCHANGE_STREAMS="aggTrade", listing_interval_s=OFTEN_S):
+    async with fleet.worker("all", EXCHANGE_STREAMS="aggTrade", EXCHANGE_LISTING_INTERVAL=OFTEN):
         listed = await fleet.carried()
         follower = await Follower.of(fleet)
         before = await follower.until("ETHUSDT", is_active=True)
@@ -121,7 +121,7 @@ async def test_what_is_listed_no_more_is_let_go_without_an_alarm(fleet):
 
 @pytest.mark.parametrize("status", ["BREAK", "GONE"])
 async def test_what_is_traded_again_goes_on_under_its_id_and_misses_nothing(fleet, status):
-    async with fleet.worker("all", EXCHANGE_STREAMS="aggTrade", listing_interval_s=OFTEN_S):
+    async with fleet.worker("all", EXCHANGE_STREAMS="aggTrade", EXCHANGE_LISTING_INTERVAL=OFTEN):
         listed = await fleet.carried()
         trades = await HeardTrades.of(fleet, "ETHUSDT")
         follower = await Follower.of(fleet)
@@ -140,12 +140,12 @@ async def test_what_is_traded_again_goes_on_under_its_id_and_misses_nothing(flee
 
 async def test_a_worker_that_comes_back_goes_on_where_trading_stopped(fleet):
     trades = await HeardTrades.of(fleet, "ETHUSDT")
-    async with fleet.worker("all", EXCHANGE_STREAMS="aggTrade", listing_interval_s=OFTEN_S):
+    async with fleet.worker("all", EXCHANGE_STREAMS="aggTrade", EXCHANGE_LISTING_INTERVAL=OFTEN):
         listed = await fleet.carried()
         await trades.more(5)
         change(fleet, "ETHUSDT", "BREAK")
         await fleet.until_carried(*(listed - {"ethusdt"}))
-    async with fleet.worker("all", EXCHANGE_STREAMS="aggTrade", listing_interval_s=OFTEN_S):
+    async with fleet.worker("all", EXCHANGE_STREAMS="aggTrade", EXCHANGE_LISTING_INTERVAL=OFTEN):
         await fleet.until_carried(*(listed - {"ethusdt"}))
         change(fleet, "ETHUSDT")
         await trades.more(40)
@@ -154,7 +154,7 @@ async def test_a_worker_that_comes_back_goes_on_where_trading_stopped(fleet):
 
 async def test_gateways_learn_it_while_they_run(fleet):
     async with (
-        fleet.worker(BASE, listing_interval_s=OFTEN_S),
+        fleet.worker(BASE, EXCHANGE_LISTING_INTERVAL=OFTEN),
         fleet.gateway() as address,
         httpx.AsyncClient(base_url=f"http://{address}") as http,
         trade_client(address) as client,
