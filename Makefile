@@ -1,10 +1,11 @@
 # make demo   the gateway on the simulated exchange, http://127.0.0.1:8080
 # make test   every test          make check   ruff, mypy, the layer test
 # make bench  the benchmarks      make setup   only the environment (.venv)
+# make page   the page at /, with Node 20 or newer: make demo does it where there is Node
 # make chaos  five minutes of faults, then every trade compared with the exchange
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench chaos clean
+.PHONY: help setup demo page maybe-page test test-js check check-js bench chaos clean
 
 PYTHON ?= python3
 PORT ?= 8080
@@ -13,7 +14,7 @@ DATA ?= data/demo
 UV := $(shell command -v uv || echo .tools/bin/uv)
 
 help:
-	@sed -n '1,4s/^# //p' Makefile
+	@sed -n '1,5s/^# //p' Makefile
 
 .tools/bin/uv:
 	$(PYTHON) -m venv .tools
@@ -25,17 +26,46 @@ help:
 
 setup: .venv/.ready
 
-demo: setup
+NODE := $(shell command -v npm)
+JS := clients/js clients/web tests/page
+PAGE_SOURCES := $(shell find clients/web/src clients/js/src -type f) clients/web/package-lock.json clients/web/vite.config.ts
+
+%/node_modules/.ready: %/package-lock.json
+	npm --prefix $* ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+clients/web/dist/index.html: clients/web/node_modules/.ready $(PAGE_SOURCES)
+	npm --prefix clients/web run --silent build
+
+page: clients/web/dist/index.html
+
+# Everything but the page works without Node.
+maybe-page:
+	@if [ -z "$(NODE)" ]; then echo "The page at / needs Node 20 or newer (https://nodejs.org). All else works without."; \
+	elif ! $(MAKE) --no-print-directory page; then echo "The page at / could not be built. All else works."; [ -z "$$CI" ]; fi
+
+demo: setup maybe-page
 	.venv/bin/tickgate demo --port $(PORT) --data $(DATA)
 
-test: setup
+test: setup maybe-page
 	.venv/bin/pytest
+	@if [ -n "$(NODE)" ]; then $(MAKE) --no-print-directory test-js; elif [ -n "$$CI" ]; then echo "npm is missing"; exit 1; fi
+
+test-js: $(JS:=/node_modules/.ready)
+	npm --prefix clients/js test
+	npm --prefix tests/page test
 
 check: setup
+	@if [ -n "$(NODE)" ]; then $(MAKE) --no-print-directory check-js; fi
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/pytest -q -n 0 tests/test_layers.py
+
+check-js: $(JS:=/node_modules/.ready)
+	npm --prefix clients/js run --silent check
+	npm --prefix clients/web run --silent check
+	npm --prefix tests/page run --silent check
 
 bench: setup
 	.venv/bin/tickgate bench pipeline
@@ -44,4 +74,4 @@ chaos: setup
 	.venv/bin/tickgate bench chaos
 
 clean:
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis clients/web/dist $(JS:=/node_modules)

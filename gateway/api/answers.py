@@ -80,20 +80,21 @@ class Bodies:
 async def send(request: Request, body: Body, headers: Mapping[str, str]) -> Response:
     """Answer with a body, in the form that this client wants; or that it has it already."""
     headers = {"ETag": body.tag, "Vary": "Accept-Encoding", **headers}
-    if body.tag in _listed(request.headers.get("if-none-match", "")):
+    if is_held(request, body.tag):
         return Response(status_code=304, headers=headers)
-    if len(body.plain) < PACK_FROM_BYTES or not _accepts_gzip(request.headers.get("accept-encoding", "")):
+    if len(body.plain) < PACK_FROM_BYTES or not accepts_gzip(request):
         return Response(body.plain, headers=headers, media_type=JSON)
     return Response(await body.packed(), headers=headers | {"Content-Encoding": "gzip"}, media_type=JSON)
 
 
-def _listed(header: str) -> list[str]:
-    return [one.strip() for one in header.split(",")]
+def is_held(request: Request, tag: str) -> bool:
+    """Say whether a client has the body of this tag already."""
+    return tag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]
 
 
-def _accepts_gzip(header: str) -> bool:
+def accepts_gzip(request: Request) -> bool:
     """Read Accept-Encoding: gzip is named, and not with `q=0`."""
-    for one in header.split(","):
+    for one in request.headers.get("accept-encoding", "").split(","):
         coding, _, quality = one.partition(";")
         if coding.strip().lower() == "gzip":
             return quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")

@@ -10,16 +10,15 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import clients.web
 from gateway.accounts.accounts import Accounts
 from gateway.accounts.identity import Scope as Right
 from gateway.accounts.market_watch import MarketWatch
-from gateway.api import auth, bars, enigma, gaps, health, market, market_watch, metrics, openapi
+from gateway.api import auth, bars, enigma, gaps, health, market, market_watch, metrics, openapi, page
 from gateway.api.answers import Bodies
 from gateway.api.asked_prices import AskedPrices
 from gateway.api.cors import Cors, CorsRules
@@ -33,7 +32,7 @@ from gateway.api.refusals import refusal_of, refuse
 from gateway.api.udf import mount as udf
 from gateway.http.answer_time import AnswerTime
 
-PAGE: Final = Path(clients.web.__path__[0])
+PAGE: Final = Path(clients.web.__path__[0], "dist")
 OPERATIONS: Final = (
     *market.OPERATIONS,
     *bars.OPERATIONS,
@@ -78,10 +77,9 @@ def build_app(parts: AppParts) -> ASGIApp:
         *auth.routes(parts.accounts, parts.guard),
         *health.routes(known, needs=operating),
         *metrics.routes(parts.metrics, operating),
-        *openapi.routes(OPERATIONS, known.version),
+        *openapi.routes(OPERATIONS, known.version, anonymous=parts.accounts.rules.anonymous),
         udf.mount(symbols, fanout, history, parts.ledger, bodies, enigma=parts.enigma_enabled),
-        Route("/", _show_page),
-        Mount("/static", StaticFiles(directory=PAGE)),
+        *page.routes(PAGE),
     ]
     app = gated(Starlette(routes=routes, exception_handlers={HTTPException: _explain}), parts.guard)
     in_time = AnswerTime(app, parts.answer_timeout_s)
@@ -97,10 +95,6 @@ def gated(app: ASGIApp, gate: Gate) -> ASGIApp:
         await app(scope, receive, send)
 
     return pass_on
-
-
-async def _show_page(_: Request) -> Response:
-    return FileResponse(PAGE / "index.html")
 
 
 async def _explain(_: Request, error: Exception) -> Response:

@@ -12,9 +12,10 @@ The rules of this file:
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,6 +24,8 @@ from gateway.api.origins import ANYBODY, Origins
 
 MAX_AGE_S: Final = 7_200
 """How long a browser remembers what it was granted: Chromium's longest."""
+KEPT_GRANTS: Final = 256
+"""Full: the one that was not used for longest is made again when it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +52,22 @@ class OpenArea:
         return path == self.root or path.startswith(f"{self.root}/")
 
 
-@dataclass(frozen=True, slots=True)
 class Grant:
-    """What the page that sends one request may do."""
+    """What a page may do, made once for all its requests."""
 
-    origin: str
-    """Who may read the answer: an origin, or `*`; empty: no other origin."""
-    rules: CorsRules
-    varies: bool
-    """Another origin would be granted something else."""
-
-    def answer_headers(self) -> dict[str, str]:
-        headers = {"Access-Control-Allow-Origin": self.origin}
-        if self.rules.exposed:
-            headers["Access-Control-Expose-Headers"] = ", ".join(self.rules.exposed)
-        if self.rules.credentials:
+    def __init__(self, reader: str, rules: CorsRules, *, varies: bool) -> None:
+        """`reader` is an origin, or `*`; empty: no other origin may read."""
+        self.reader: Final = reader
+        self.rules: Final = rules
+        headers = {"Access-Control-Allow-Origin": reader} if reader else {}
+        if reader and rules.exposed:
+            headers["Access-Control-Expose-Headers"] = ", ".join(rules.exposed)
+        if reader and rules.credentials:
             headers["Access-Control-Allow-Credentials"] = "true"
-        return headers if self.origin else {}
+        if varies:
+            headers["Vary"] = "Origin"
+        self.headers: Final = Headers(headers).raw
+        """What every answer says of it."""
 
     def preflight_headers(self) -> dict[str, str]:
         return {
@@ -85,27 +87,25 @@ class Cors:
         self._origins = origins
         self._rules = rules
         self._areas = tuple(areas)
+        self._grant_of = lru_cache(KEPT_GRANTS)(self._decide)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        origin = Headers(scope=scope).get("origin", "")
-        grant = self.grant(origin, scope["path"])
+        origin = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), "")
+        area = next((one for one in self._areas if one.covers(scope["path"])), None)
+        grant = self._grant_of(origin, area)
 
         async def send_granted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(grant.answer_headers())
-                if grant.varies:
-                    headers.add_vary_header("Origin")
+                message["headers"] = [*message["headers"], *grant.headers]
             await send(message)
 
         if scope["method"] == "OPTIONS" and origin:
             await _answer_preflight(grant)(scope, receive, send_granted)
         else:
-            await self._app(scope, receive, send_granted if grant.origin or grant.varies else send)
+            await self._app(scope, receive, send_granted if grant.headers else send)
 
-    def grant(self, origin: str, path: str) -> Grant:
-        """Decide what a page of this origin may do at this path; empty: the request says no origin."""
-        area = next((one for one in self._areas if one.covers(path)), None)
+    def _decide(self, origin: str, area: OpenArea | None) -> Grant:
+        """Decide what a page of this origin may do; empty: the request says no origin."""
         is_open, rules = self._origins.anybody or area is not None, self._rules
         same_for_all = not self._origins.listed or (is_open and not rules.credentials)
         if self._origins.lists(origin):
@@ -117,12 +117,12 @@ class Cors:
                 rules = replace(rules, methods=("GET", "HEAD"), headers=("*",))
         if area is not None:
             rules = replace(rules, exposed=tuple(dict.fromkeys(rules.exposed + area.exposed)))
-        return Grant(reader, rules, not same_for_all)
+        return Grant(reader, rules, varies=not same_for_all)
 
 
 def _answer_preflight(grant: Grant) -> Response:
     """Answer what a browser asks before it sends what a plain form could not."""
-    if grant.origin:
+    if grant.reader:
         return Response(status_code=204, headers=grant.preflight_headers())
     message = "pages of this origin may not use this API; server.cors.allowed_origins lists those that may"
     return json_response({"error": "origin_not_allowed", "message": message}, 403)

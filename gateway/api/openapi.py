@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from gateway.accounts.credentials import COOKIE
+from gateway.accounts.identity import Scope
 from gateway.api.answers import JSON
 from gateway.api.operations import TEXT, Operation, record
 from gateway.api.udf.form import REFUSAL
@@ -40,9 +41,9 @@ STYLE: Final = (
 )
 
 
-def routes(operations: Sequence[Operation], version: str) -> list[Route]:
+def routes(operations: Sequence[Operation], version: str, *, anonymous: bool = False) -> list[Route]:
     """Build the routes; what they answer never changes."""
-    described = msgspec.json.encode(document(operations, version))
+    described = msgspec.json.encode(document(operations, version, anonymous=anonymous))
     drawn = page(operations, version)
 
     async def show_document(_: Request) -> Response:
@@ -54,12 +55,12 @@ def routes(operations: Sequence[Operation], version: str) -> list[Route]:
     return [Route("/openapi.json", show_document), Route("/docs", show_page)]
 
 
-def document(operations: Sequence[Operation], version: str) -> dict[str, Any]:
-    """Return the OpenAPI document."""
+def document(operations: Sequence[Operation], version: str, *, anonymous: bool = False) -> dict[str, Any]:
+    """Return the OpenAPI document; `anonymous`: anybody may see how the gateway is."""
     return {
         "openapi": "3.1.0",
         "info": {"title": "tickgate", "version": version, "description": ABOUT},
-        "paths": _paths(operations),
+        "paths": _paths(operations, anonymous=anonymous),
         "components": {
             "schemas": {
                 "Refusal": record("parameter", error=TEXT, message=TEXT, parameter=TEXT),
@@ -71,10 +72,13 @@ def document(operations: Sequence[Operation], version: str) -> dict[str, Any]:
     }
 
 
-def _paths(operations: Sequence[Operation]) -> dict[str, dict[str, Any]]:
+def _paths(operations: Sequence[Operation], *, anonymous: bool) -> dict[str, dict[str, Any]]:
     paths: dict[str, dict[str, Any]] = {}
     for one in operations:
-        paths.setdefault(one.path, {})[one.method.lower()] = one.describe()
+        described = one.describe()
+        if anonymous and one.needs is Scope.OPERATE:
+            described["security"] = [*described["security"], {}]
+        paths.setdefault(one.path, {})[one.method.lower()] = described
     return paths
 
 

@@ -32,9 +32,15 @@ REFUSED: Final = {
     403: "That is not allowed to whoever asks.",
     404: "There is no such thing here.",
     409: "It contradicts what is there.",
+    413: "The body is too long.",
     429: "Too many requests; Retry-After says when to come again.",
+    431: "The head of the request is too long.",
     503: "It cannot be had now; the answer says why, and Retry-After when to ask again.",
 }
+
+
+TOO_LONG: Final = (413, 431)
+"""Refused before anybody has looked whose operation it is: in the form of the API, also below /udf."""
 
 
 class Limit(StrEnum):
@@ -129,7 +135,7 @@ class Operation:
 
     def refusals(self) -> list[int]:
         """List every status with which this may be refused, those of the guard included."""
-        found = set(self.refuses)
+        found = {*self.refuses, 431}
         if self.needs is not None:
             found |= {401, 403, 429, 503}
         if self.limit is not None:
@@ -137,15 +143,18 @@ class Operation:
         if self.method not in SAFE_METHODS:
             found |= {403}
         if self.body is not None:
-            found |= {400}
+            found |= {400, 413}
         return sorted(found)
+
+    def _refusal_of(self, status: int) -> str:
+        return "Refusal" if status in TOO_LONG else self.refusal
 
     def describe(self) -> dict[str, Any]:
         """Return the OpenAPI Operation Object."""
         refusals = {
             str(status): {
                 "description": REFUSED[status],
-                "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{self.refusal}"}}},
+                "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{self._refusal_of(status)}"}}},
             }
             for status in self.refusals()
             if status not in self.answers

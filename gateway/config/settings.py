@@ -99,7 +99,9 @@ class Server(Section):
     max_header_bytes: Count = setting("SERVER_MAX_HEADER_BYTES", 16_384, "longest head of a request")
     max_body_bytes: Count = setting("SERVER_MAX_BODY_BYTES", 65_536, "longest body of a request")
     max_connections_per_address: Zero = setting(
-        "SERVER_MAX_CONNECTIONS_PER_ADDRESS", 1_000, "open connections of one address; 0 is no limit"
+        "SERVER_MAX_CONNECTIONS_PER_ADDRESS",
+        0,
+        "open connections of one address; 0 is 1,000, and no limit for this machine's own",
     )
     trusted_proxies: Networks = setting(
         "SERVER_TRUSTED_PROXIES", (), "addresses or networks of proxies whose X-Forwarded-… is believed"
@@ -161,13 +163,13 @@ class Auth(Section):
 class Limits(Section):
     enabled: bool = setting("LIMITS_ENABLED", True, "refuse HTTP requests that come too fast")
     market_per_second: Amount = setting(
-        "LIMITS_MARKET_PER_SECOND", 100.0, "prices, symbols: a client's lasting rate"
+        "LIMITS_MARKET_PER_SECOND", 200.0, "prices, symbols: a client's lasting rate"
     )
-    market_burst: Count = setting("LIMITS_MARKET_BURST", 200, "and at once")
+    market_burst: Count = setting("LIMITS_MARKET_BURST", 400, "and at once")
     history_per_second: Amount = setting(
-        "LIMITS_HISTORY_PER_SECOND", 50.0, "bars, UDF: a client's lasting rate"
+        "LIMITS_HISTORY_PER_SECOND", 200.0, "bars, UDF: a client's lasting rate"
     )
-    history_burst: Count = setting("LIMITS_HISTORY_BURST", 200, "and at once")
+    history_burst: Count = setting("LIMITS_HISTORY_BURST", 400, "and at once")
     account_per_second: Amount = setting(
         "LIMITS_ACCOUNT_PER_SECOND", 5.0, "logins, market watch: a client's lasting rate"
     )

@@ -7,8 +7,8 @@ The rules of this file:
   in the base set. What a venue lists without trading it (yet, or any more) is given no id.
 - What was traded and is not now, or is not even listed, is inactive. It keeps its id, and is active again
   under the same one when it is traded again.
-- Where most of a market stops at once the venue pauses, it does not delist: that is not followed, so that
-  everybody still listens when it goes on.
+- Where most of a market halts at once the venue pauses, and a venue that lists nothing at all is confused:
+  neither is followed, so that everybody still listens when it goes on. What is not listed any more is gone.
 """
 
 import asyncio
@@ -184,19 +184,20 @@ def plan_states(
     known: Sequence[Instrument], listed: Mapping[str, Instrument], now_ms: int
 ) -> list[Instrument]:
     """Say how registered symbols are, by what the venue lists now. In the same order."""
-    traded = {native for native, one in listed.items() if one.is_active}
     active = [one for one in known if one.is_active]
-    stopped = sum(one.native not in traded for one in active)
-    is_pause = stopped > FEW and stopped > len(active) // 2
-    if is_pause:
-        log.warning("feed.market_pauses", stopped=stopped, of=len(active))
-    return [_as_listed(one, listed.get(one.native), now_ms, is_pause=is_pause) for one in known]
+    halted = {one.native for one in active if one.native in listed and not listed[one.native].is_active}
+    kept: set[str] = set()
+    if len(halted) > FEW and len(halted) > len(active) // 2:
+        log.warning("feed.market_pauses", stopped=len(halted), of=len(active))
+        kept = halted
+    elif not listed and len(active) > FEW:
+        log.warning("feed.lists_nothing", of=len(active))
+        kept = {one.native for one in active}
+    return [one if one.native in kept else _as_listed(one, listed.get(one.native), now_ms) for one in known]
 
 
-def _as_listed(known: Instrument, listed: Instrument | None, now_ms: int, *, is_pause: bool) -> Instrument:
+def _as_listed(known: Instrument, listed: Instrument | None, now_ms: int) -> Instrument:
     is_active = listed is not None and listed.is_active
-    if known.is_active and not is_active and is_pause:
-        return known
     ended_ms = 0 if is_active else known.ended_ms or now_ms
     if listed is None:
         return msgspec.structs.replace(known, is_active=False, ended_ms=ended_ms)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from uvicorn.server import ServerState
 
 from gateway.addresses import TrustedProxies, counted_as
+from gateway.config.values import is_loopback
 
 MOST_TURNED_AWAY: Final = 100
 """Connections beyond the limits that wait to be told so. Full: further ones end without a word."""
@@ -30,6 +31,8 @@ class HttpLimits:
     max_body_bytes: int = 65_536
     max_per_address: int = 1_000
     """Connections; 0 is no limit. A trusted proxy has none, but each of its clients' WebSockets counts."""
+    spares_loopback: bool = False
+    """This machine's own addresses have no such limit."""
     max_connections: int = 0
     """Of all addresses; 0 is no limit."""
 
@@ -73,7 +76,7 @@ class Place:
             self._entrance.by_address,
             self._entrance.limits.max_per_address,
         )
-        if 0 < most <= taken[key]:
+        if 0 < most <= taken[key] and not (self._entrance.limits.spares_loopback and is_loopback(address)):
             return False
         taken[key] += 1
         self._addresses.append(key)

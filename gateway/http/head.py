@@ -33,7 +33,7 @@ def check_head(version: str, url: bytes, headers: RawHeaders, limits: HttpLimits
         raise Rejected(HEAD_TOO_LONG)
     if hosts > 1 or (not hosts and version == "1.1"):
         raise Rejected(BAD_HOST)
-    if b"%00" in url:
+    if b"%00" in url.partition(b"?")[0]:
         raise Rejected(BAD_PATH)
 
 

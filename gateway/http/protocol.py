@@ -191,7 +191,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._is_answering():
+        if self._unfinished():
             self._stall.stop()  # more will be added
         else:
             self._stall.watch()
@@ -203,7 +203,7 @@ class HttpProtocol(HttpToolsProtocol):
             # A protocol that we do not speak, and what follows may be in it. The request is answered.
             self._is_over = True
             self.cycle.keep_alive = False
-        elif self._is_answering():
+        elif self._unfinished():
             self._reject(TOO_MANY_AT_ONCE)
         elif self._is_trusted and client and not self._place.count_for(client[0]):
             self._reject(TOO_MANY_CONNECTIONS)
@@ -234,13 +234,15 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         self._deadline = None
-        if self._is_receiving:
+        if self._is_receiving and not self.transport.is_closing():
             self._reject(TOO_SLOW)
         else:
             self.transport.close()
 
-    def _is_answering(self) -> bool:
-        return self._answering is not None and not self._answering.response_complete
+    def _unfinished(self) -> RequestResponseCycle | None:
+        """Return what is being answered, if anything is."""
+        cycle = self._answering
+        return None if cycle is None or cycle.response_complete else cycle
 
     def _reject(self, rejection: Rejection) -> None:
         self._count(rejection)
@@ -248,8 +250,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._stop_deadline()
         self._incomplete = None
         self.pipeline.clear()
-        if self._answering is not None and self._is_answering():
-            self._answering.keep_alive = False
+        unfinished = self._unfinished()
+        if unfinished is not None:
+            unfinished.keep_alive = False
             return
         self.transport.write(rejection.answer)
         self.transport.write_eof()

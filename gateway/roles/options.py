@@ -15,6 +15,7 @@ from protocol.session import Limits
 
 SPARE_CONNECTIONS: Final = 1_000
 """HTTP connections beside those of the streams."""
+MOST_OF_AN_ADDRESS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,8 @@ def _http_limits(settings: Settings) -> HttpLimits:
         send_timeout_s=server.write_timeout_s,
         max_header_bytes=server.max_header_bytes,
         max_body_bytes=server.max_body_bytes,
-        max_per_address=server.max_connections_per_address,
+        max_per_address=server.max_connections_per_address or MOST_OF_AN_ADDRESS,
+        spares_loopback=not server.max_connections_per_address,
         max_connections=settings.clients.max_connections + SPARE_CONNECTIONS,
     )
 

@@ -201,7 +201,8 @@ async def test_long_answers_are_packed_for_those_who_can_read_it(charted):
     async with charted.http.stream("GET", path, params=params, headers={"Accept-Encoding": "gzip"}) as packed:
         raw = b"".join([part async for part in packed.aiter_raw()])
     assert packed.headers["content-encoding"] == "gzip"
-    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+    assert packed.headers["vary"] == plain.headers["vary"]
+    assert packed.headers["vary"].startswith("Accept-Encoding")
     assert json.loads(gzip.decompress(raw)) == plain.json()
     assert len(raw) < len(plain.content) / 2
     short = await charted.http.get(path, params=params | {"limit": 5}, headers={"Accept-Encoding": "gzip"})

@@ -66,9 +66,15 @@ def test_what_the_guard_refuses_is_described_by_itself():
     sessions = described["paths"]["/api/v1/auth/sessions"]["delete"]
     assert sessions["security"] == [{"session": []}, {"key": []}]
     login = described["paths"]["/api/v1/auth/login"]["post"]
-    assert login["responses"].keys() == {"200", "400", "401", "403", "429", "503"}
+    assert login["responses"].keys() == {"200", "400", "401", "403", "413", "429", "431", "503"}
     assert "security" not in login
     assert described["components"]["securitySchemes"].keys() == {"session", "key"}
+
+
+def test_where_anybody_may_read_they_may_see_how_it_is():
+    for anonymous, free in ((True, [{}]), (False, [])):
+        figures = document(OPERATIONS, "1", anonymous=anonymous)["paths"]["/metrics"]["get"]
+        assert [one for one in figures["security"] if not one] == free
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_names_everything():
@@ -119,6 +125,10 @@ async def test_what_schemathesis_makes_of_the_document_is_answered_as_it_says(ma
         beating = tasks.create_task(recorder.beat())
         trading = tasks.create_task(trade_on(rig))
         await until_ready(rig)
+        # What is too long for any path is refused as that (431), whatever it should have been.
+        (tmp_path / "schemathesis.toml").write_text(
+            '[checks]\nnegative_data_rejection.expected-statuses = ["4xx", "5xx"]\n'
+        )
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "schemathesis.cli", "run", f"{rig.http}/openapi.json",
             "--max-examples", str(MAX_EXAMPLES), "--seed", "1", "--phases", "examples,coverage,fuzzing",

@@ -58,8 +58,15 @@ def test_a_market_that_stops_as_a_whole_pauses() -> None:
 
 def test_while_a_market_pauses_what_is_traded_is_followed() -> None:
     known = [instrument(f"S{number}", is_active=number > 0) for number in range(100)]
-    now = plan_states(known, listed(instrument("S0")), 1_000)
+    halted = [msgspec.structs.replace(one, is_active=False) for one in known[1:]]
+    now = plan_states(known, listed(instrument("S0"), *halted), 1_000)
     assert now == [instrument("S0"), *known[1:]]
+
+
+def test_what_is_not_listed_any_more_is_gone_however_much_it_is() -> None:
+    known = [instrument(f"S{number}") for number in range(100)]
+    now = plan_states(known, listed(*known[:3]), 1_000)
+    assert [one.is_active for one in now] == [True] * 3 + [False] * 97
 
 
 @pytest.mark.parametrize(("symbols", "stopped"), [(FEW, FEW), (100, 50)])

@@ -1,4 +1,4 @@
-"""A gateway with narrow limits and two kinds of clients: those that mean harm, and those that must not notice."""
+"""A gateway with narrow limits, and clients of two kinds: some mean harm, and the others must not notice."""
 
 import asyncio
 import logging
@@ -105,7 +105,7 @@ StartTarget = Callable[..., AbstractAsyncContextManager[Target]]
 
 @pytest.fixture
 def start_target(nats_url: str, tables: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Any:
-    """Start gateways with options of the test's own. Whatever they are told, they log no mistake of theirs."""
+    """Start gateways with options of the test's own. Whatever they are told, they log no error."""
 
     @asynccontextmanager
     async def start(*, http: HttpLimits | None = None, **options: Any) -> AsyncIterator[Target]:
