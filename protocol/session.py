@@ -123,7 +123,7 @@ class ServerSession:
 
     def on_text(self, text: bytes | str, now_ms: int) -> Reaction:
         """React to one text message. Raises a ProtocolError that ends the conversation."""
-        self._spend_token(now_ms)
+        self.spend_token(now_ms)
         match control.parse_client_message(text):
             case Subscribe() | Unsubscribe() if not self.standing.is_admitted:
                 return Reaction([format_error("not_logged_in", "say first who you are")])
@@ -288,7 +288,8 @@ class ServerSession:
             self._introduced.update(one.id for one in new)
             reaction.replies.append(control.format_message(control.dictionary(new)))
 
-    def _spend_token(self, now_ms: int) -> None:
+    def spend_token(self, now_ms: int) -> None:
+        """Count one message, ping or pong. Raises TooManyMessages."""
         refill = (now_ms - self._tokens_at_ms) / 1000 * self._limits.messages_per_second
         self._tokens = min(self._limits.message_burst, self._tokens + max(refill, 0.0))
         self._tokens_at_ms = now_ms

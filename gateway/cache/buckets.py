@@ -5,6 +5,11 @@ A full bucket holds `burst`; it fills at a rate. What was taken out of it is put
 away.
 """
 
+from typing import Final
+
+ROUNDING_S: Final = 1e-6
+"""A shorter wait is none: it comes from the last digits of the clock."""
+
 
 def spend(full_s: float, now_s: float, cost: float, rate_per_s: float, burst: float) -> tuple[float, float]:
     """Take out of a bucket that is full again at `full_s`.
@@ -15,4 +20,4 @@ def spend(full_s: float, now_s: float, cost: float, rate_per_s: float, burst: fl
     full_s = min(max(full_s, now_s), now_s + longest_s)
     after_s = full_s + min(cost, burst) / rate_per_s
     wait_s = after_s - longest_s - now_s
-    return (full_s, wait_s) if wait_s > 0 else (after_s, 0.0)
+    return (full_s, wait_s) if wait_s > ROUNDING_S else (after_s, 0.0)

@@ -33,7 +33,7 @@ local full = tonumber(redis.call('GET', KEYS[1]) or 0)
 full = math.min(math.max(full, now), now + longest)
 local after = full + math.min(cost, burst) / rate
 local wait = after - longest - now
-if wait > 0 then return string.format('%.6f', wait) end
+if wait > 0.000001 then return string.format('%.6f', wait) end
 redis.call('SET', KEYS[1], string.format('%.6f', after), 'PX', math.ceil((after - now) * 1000) + 1)
 return '0'
 """

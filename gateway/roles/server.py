@@ -17,12 +17,12 @@ from gateway.config.load import Settings
 from gateway.roles.bus import bus_address, bus_name, bus_needed
 from gateway.roles.gateway import Gateway
 from gateway.roles.metadata import open_metadata
-from gateway.roles.options import gateway_options
+from gateway.roles.options import SPARE_CONNECTIONS, gateway_options
 from gateway.roles.redis import open_own_cache
 from processors.bus import connect
 
-SPARE_FILES: Final = 200
-"""Open files that are no client's: logs, the bus, plain HTTP."""
+SPARE_FILES: Final = SPARE_CONNECTIONS + 300
+"""Open files that are no stream's: plain HTTP, who is turned away, the bus, databases, logs."""
 
 log = structlog.get_logger()
 

@@ -230,7 +230,8 @@ class Connection(asyncio.Protocol):
                 self._fragments = [bytes(frame.data)]
                 self._end_of_message(frame.fin)
             case Opcode.CONT:
-                self._fragments.append(bytes(frame.data))
+                if frame.data:  # empty ones could go on for ever
+                    self._fragments.append(bytes(frame.data))
                 self._end_of_message(frame.fin)
             case Opcode.PING:
                 self.on_ping()

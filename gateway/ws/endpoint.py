@@ -193,11 +193,22 @@ class Client(Connection):
     def on_binary(self, data: bytes) -> None:  # noqa: ARG002  # whatever it is
         self.close(CloseCode.UNSUPPORTED_DATA, "clients send text")
 
+    def on_ping(self) -> None:
+        self._count_control_frame(time.monotonic())
+
     def on_pong(self, payload: bytes) -> None:  # noqa: ARG002  # any pong will do
         now_s = time.monotonic()
+        self._count_control_frame(now_s)
         if self._pinged_s > self._heard_s:
             self.clients.fanout.hops["client"].add(round((now_s - self._pinged_s) * 1e6))
         self._heard_s = now_s
+
+    def _count_control_frame(self, now_s: float) -> None:
+        """Count it as a message: answers to pings wait in memory for a client that does not read."""
+        try:
+            self.session.spend_token(int(now_s * 1000))
+        except ProtocolError as error:
+            self.close(error.close_code, str(error))
 
     def on_lost(self) -> None:
         self.clients.connected.discard(self)

@@ -135,7 +135,7 @@ def test_limits():
     assert table_rows("symbol ids")[0][1] == f"{MAX_SYMBOL_ID:,}"
     assert table_rows("symbols a client watches")[0][1] == f"{limits.symbols:,}"
     rate = f"{limits.messages_per_second:g} a second, {limits.message_burst} at once"
-    assert table_rows("text messages from a client")[0][1] == rate
+    assert table_rows("text messages, pings and pongs from a client")[0][1] == rate
     assert table_rows("time to say who you are, where one has to")[0][1] == f"{AUTH_TIMEOUT_S:g} s"
     assert f"within {AUTH_TIMEOUT_S:g} seconds" in SPEC
     assert table_rows("symbols on a market watch")[0][1] == f"{Auth().max_watched}"
