@@ -1,1 +1,1 @@
-"""The page at `/`: static files, served by `gateway/api/app.py` from this folder."""
+"""The page at `/`: sources in TypeScript here, what is built of them in `dist`, served by `gateway/api/page.py`."""
