@@ -1,1 +1,1 @@
-"""The page at `/`: sources in TypeScript here, what is built of them in `dist`, served by `gateway/api/page.py`."""
+"""The page at `/`: its sources, and in `dist` what is built of them and served by `gateway/api/page.py`."""
