@@ -8,6 +8,8 @@ import { Elsewhere } from "./elsewhere.js";
 export { expect };
 
 interface Each {
+  /** Without a browser a test is skipped, unless this machine must have one. */
+  browserIsHere: undefined;
   /** What went wrong on the page, in the words of its console. The test fails if there is anything left in it. */
   mistakes: string[];
   /** The page, opened, with a first price. */
@@ -32,16 +34,21 @@ export const test = base.extend<Each, All>({
   ],
   demo: [
     async ({ elsewhere }, use) => {
-      const hasBrowser = chromiumPath() !== undefined;
-      if (!hasBrowser && process.env.CI) {
-        throw new Error("no Chromium on this machine");
-      }
-      base.skip(!hasBrowser, "no Chromium on this machine");
       const demo = await Demo.start({ SERVER_CORS_ALLOWED_ORIGINS: elsewhere.url });
       await use(demo);
       await demo.stop();
     },
     { scope: "worker", timeout: 120_000 },
+  ],
+  browserIsHere: [
+    // biome-ignore lint/correctness/noEmptyPattern: Playwright reads from the pattern what a fixture needs.
+    async ({}, use, testInfo) => {
+      const isHere = chromiumPath() !== undefined;
+      expect(isHere || !process.env.CI, "no Chromium on this machine").toBe(true);
+      testInfo.skip(!isHere, "no Chromium on this machine");
+      await use(undefined);
+    },
+    { auto: true },
   ],
   mistakes: async ({ page }, use) => {
     const mistakes: string[] = [];

@@ -7,10 +7,12 @@ const executablePath = chromiumPath();
 
 export default defineConfig({
   testDir: ".",
-  testMatch: "*.test.ts",
+  testMatch: process.env.SCREENSHOTS ? "screenshots.ts" : "*.test.ts",
   outputDir: "results",
   workers: 1,
-  timeout: 60_000,
+  timeout: 90_000,
+  // A demo that has just started is busy; what has to be fast says so itself.
+  expect: { timeout: 15_000 },
   forbidOnly: Boolean(process.env.CI),
   use: {
     viewport: { width: 1440, height: 900 },

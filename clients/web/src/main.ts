@@ -2,11 +2,13 @@
 
 import "./style/tokens.css";
 import "./style/frame.css";
+import "./style/search.css";
 import "./style/list.css";
 import "./style/chart.css";
 import "./style/ladder.css";
 import "./style/dialogs.css";
 import "./style/narrow.css";
+import "./style/phone.css";
 import { fullName } from "tickgate/symbols";
 import { Account } from "./account/account.js";
 import { LoginDialog } from "./account/dialog.js";

@@ -11,7 +11,7 @@
 import type { LogicalRange } from "lightweight-charts";
 import { type Bar, BarSeries, type EnigmaUpdate, HistoryError, type SymbolEntry } from "tickgate";
 import { fullName } from "tickgate/symbols";
-import { button, find } from "../elements.js";
+import { find } from "../elements.js";
 import type { Gateway } from "../gateway.js";
 import { read } from "../preferences.js";
 import { Signal } from "../signal.js";
@@ -20,6 +20,7 @@ import { Canvas, RIGHT_BARS } from "./canvas.js";
 import { EnigmaLines } from "./enigma.js";
 import { type GapMark, GapMarks } from "./gap_marks.js";
 import { type Gap, type Gaps, reachOf } from "./gaps.js";
+import { ChartNote } from "./note.js";
 import { Overlays } from "./overlays.js";
 import { isByDay, zoneOf } from "./zone.js";
 
@@ -27,8 +28,6 @@ const FIRST_PAGE = 600;
 const PAGE = 1_500;
 /** Older bars are asked for when so few are left of the first one in sight. */
 const AHEAD = 400;
-const DIM_AFTER_MS = 150;
-const SAY_AFTER_MS = 1_000;
 const PAUSE_MS = 3_000;
 const MARK_COLOUR = { filled: "soft", open: "warn", lost: "down" } as const;
 
@@ -45,8 +44,7 @@ export class PriceChart {
   readonly #gaps: Gaps;
   readonly #enigmaLines: EnigmaLines;
   readonly #gapMarks = new GapMarks();
-  readonly #frame = find("chart-frame");
-  readonly #note = find("chart-note");
+  readonly #note = new ChartNote();
   readonly #toLive = find<HTMLButtonElement>("to-live");
   #series: BarSeries | null = null;
   /** What could not be loaded: it is tried again as soon as the gateway is heard. */
@@ -142,42 +140,24 @@ export class PriceChart {
 
   async #load(series: BarSeries): Promise<void> {
     this.#failed = null;
-    this.#note.hidden = true;
-    const dimming = setTimeout(() => this.#frame.toggleAttribute("data-loading", true), DIM_AFTER_MS);
-    const saying = setTimeout(
-      () => this.#say(`The history of ${series.symbol} is being loaded …`),
-      SAY_AFTER_MS,
-    );
+    this.#note.begin(series.symbol);
     try {
       await series.load(FIRST_PAGE);
       if (series === this.#series) {
-        this.#note.hidden = true;
+        this.#note.end();
       }
     } catch (error) {
       this.#fail(series, error);
-    } finally {
-      clearTimeout(dimming);
-      clearTimeout(saying);
-      if (series === this.#series) {
-        this.#frame.toggleAttribute("data-loading", false);
-      }
     }
   }
 
   #fail(series: BarSeries, error: unknown): void {
-    if (series !== this.#series) {
-      return;
+    if (series === this.#series) {
+      this.#failed = series;
+      this.#draw();
+      const reason = error instanceof HistoryError ? error.reason : String(error);
+      this.#note.fail(series.symbol, reason, () => this.#load(series));
     }
-    this.#failed = series;
-    this.#draw();
-    const reason = error instanceof HistoryError ? error.reason : String(error);
-    const again = button("Try again", () => this.#load(series));
-    this.#say(`There is no history of ${series.symbol} now: ${reason}`, again);
-  }
-
-  #say(...words: (string | Node)[]): void {
-    this.#note.replaceChildren(...words);
-    this.#note.hidden = false;
   }
 
   #draw(): void {
