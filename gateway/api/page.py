@@ -17,12 +17,12 @@ from gateway.api.answers import Body, accepts_gzip, is_held
 
 FOR_GOOD: Final = "public, max-age=31536000, immutable"
 ASK_AGAIN: Final = "no-cache"
-PACKED: Final = (".css", ".html", ".js", ".json", ".md", ".svg")
+PACKED: Final = (".css", ".html", ".js", ".json", ".md", ".svg", ".txt")
 PROTECTED: Final = {
-    # The page asks whatever gateway it is told to; WASM is the checksum of frames.
+    # Nothing from elsewhere; WASM is the checksum of frames.
     "Content-Security-Policy": (
-        "default-src 'self'; connect-src *; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
-        "script-src 'self' 'wasm-unsafe-eval'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        "default-src 'none'; connect-src 'self'; img-src 'self'; style-src 'self'; font-src 'self'; "
+        "script-src 'self' 'wasm-unsafe-eval'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",

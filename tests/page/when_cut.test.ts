@@ -1,4 +1,5 @@
-/** What the page says and does when the gateway, or what feeds it, is gone for a while. */
+/** What the page says and does when the gateway, or what feeds it, is gone for a while. By its name the last to run: a feed
+ * worker that was killed is busy for a while after. */
 
 import type { Demo } from "./demo.js";
 import { barsOf, expect, state, test } from "./page.js";
