@@ -2,7 +2,7 @@
 
 The rules of this file:
 - Every frame's CRC and every symbol id is checked: a ProtocolError ends the connection that brought it.
-- Trades go on after the last id of each symbol, candles after the version that the last CANDLE frame stated.
+- Trades go on after the last id of each symbol, candles after a version (`candle_version.py`).
 - Whether trades are complete is checked here too: a jump of ids that the gateway did not explain is a
   `StreamGap` that says so.
 """
@@ -13,17 +13,19 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from clients.backlog import Backlog
+from clients.candle_version import CandleVersion
 from clients.continuity import TradeIds
 from clients.stats import StreamStats
 from clients.updates import Event, Item, Refused, from_candle, from_gap, from_trade, from_v1, from_v2
 from protocol.client_session import ClientSession
-from protocol.control import AuthConfirmed, Error, SymbolEntry, Symbols
+from protocol.control import AuthConfirmed, Error, Ping, SymbolEntry, Symbols, format_message
 from protocol.events import Gap, GapState, Kind, Trade
 from protocol.frames import Frame
 from protocol.symbols import full_name
 
 NEWEST: Final = (Kind.PRICE, Kind.QUOTE, Kind.ENIGMA)
 LOSSLESS: Final = (Kind.TRADE, Kind.GAP)
+PING: Final = format_message(Ping())
 
 
 class Intake:
@@ -34,8 +36,7 @@ class Intake:
         self.stats: Final = StreamStats()
         self.backlog: Final = Backlog()
         self.arrived: Final = asyncio.Event()
-        self.version_us = since_us
-        """Up to which version the candles are here."""
+        self.candle_version: Final = CandleVersion(since_us)
         self._has_room = asyncio.Event()
         self._has_room.set()
         self._heard: set[tuple[Kind, int]] = set()
@@ -43,11 +44,9 @@ class Intake:
 
     # What is asked for
 
-    def know(self, since: Mapping[str, int], since_us: int | None) -> None:
-        """Note what the reader has from another time: trades by symbol, candles up to a version."""
+    def know(self, since: Mapping[str, int]) -> None:
+        """Note which trades the reader has from another time, by symbol."""
         self._trade_ids |= {full_name(name): TradeIds(last_id) for name, last_id in since.items()}
-        if since_us is not None:
-            self.version_us = since_us if self.version_us is None else min(since_us, self.version_us)
 
     def forget(self, symbols: Iterable[str]) -> None:
         """Note that some symbols are not wanted any more."""
@@ -58,7 +57,8 @@ class Intake:
         """Start a new connection; return what to say on it."""
         self._heard.clear()
         last_ids = {name: ids.resume_from for name, ids in self._trade_ids.items() if ids.last_id}
-        return self.session.on_open(last_ids, self.version_us)
+        messages = self.session.on_open(last_ids, self.candle_version.resume_us)
+        return [*messages, PING] if self.candle_version.on_open() else messages
 
     # What is read
 
@@ -85,6 +85,8 @@ class Intake:
         """Take in a message; return what to answer. Raises a ProtocolError."""
         replies, heard = self.session.on_text(text)
         match heard:
+            case None if not replies:  # a pong: all else is answered, or of interest to somebody
+                self.candle_version.on_pong()
             case None | Symbols() | AuthConfirmed():
                 pass
             case Error(code=code, message=message, symbols=symbols, intervals=intervals):
@@ -128,8 +130,7 @@ class Intake:
                 self._heard.add((frame.kind, row.symbol_id))
 
     def _on_candles(self, frame: Frame, now_us: int) -> None:
-        if frame.time_us:
-            self.version_us = frame.time_us
+        self.candle_version.on_frame(frame.time_us)
         for row in frame.rows():
             self.backlog.put_candle(from_candle(row, self._entry(row.symbol_id), frame.time_us, now_us))
 

@@ -1,4 +1,4 @@
-"""What a stream has seen, counted."""
+"""What a stream, or a service, has seen, counted."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -32,6 +32,22 @@ class StreamStats:
     def age_us(self, quantile: float) -> int | None:
         """Return the age that this share of the last records was younger than; None without any."""
         return age_at(self.ages_us, quantile)
+
+
+@dataclass(slots=True)
+class ServicesStats:
+    """What all the lanes of a service have seen so far; it goes on counting."""
+
+    messages: int = 0
+    bytes: int = 0
+    bad_messages: int = 0
+    reconnects: int = 0
+    overrun: int = 0
+    """Messages that were lost here, because the program was too slow for them."""
+    recovered_trades: int = 0
+    """Trades that the bus had lost, and the feed worker had."""
+    missing_trades: int = 0
+    """Trades that it did not have either; some may have come later."""
 
 
 def age_at(ages_us: Iterable[int], quantile: float) -> int | None:

@@ -29,7 +29,7 @@ from typing import Final, Self
 
 from clients.connections import Connections, Patience, stream_url
 from clients.errors import NotConnected
-from clients.intake import Intake
+from clients.intake import PING, Intake
 from clients.stats import StreamStats
 from clients.updates import (
     Connected,
@@ -81,7 +81,7 @@ class Stream:
         self._kinds = _kinds_checked(kinds, version)
         self._intervals = _intervals_checked(intervals)
         self._intake = Intake(version, since_us)
-        self._intake.know(since or {}, None)
+        self._intake.know(since or {})
         self._session = self._intake.session
         self._connections = Connections(self.url, self._intake, patience or Patience(), token)
         # Owned by `async with`. A TaskGroup would cancel the reader for what is only the end of the
@@ -97,12 +97,17 @@ class Stream:
     @property
     def version_us(self) -> int | None:
         """Up to which version candles have arrived: what another stream may go on from."""
-        return self._intake.version_us
+        return self._intake.candle_version.resume_us
 
     @property
     def conflated(self) -> int:
         """Updates that a newer one replaced because they were not read in time."""
         return self._intake.backlog.conflated
+
+    @property
+    def unread(self) -> int:
+        """How much has arrived and was not read yet."""
+        return len(self._intake.backlog)
 
     @property
     def is_connected(self) -> bool:
@@ -160,10 +165,14 @@ class Stream:
         wanted = _kinds_checked(kinds, self._session.version) if kinds is not None else self._kinds
         lengths = self._intervals_of(wanted, intervals)
         known = since or {}
-        self._intake.know(known, since_us)
+        self._intake.know(known)
+        if since_us is not None:
+            self._intake.candle_version.on_asked(since_us)
         for part in _parts(symbols, RESUMES_A_MESSAGE if known else SYMBOLS_A_MESSAGE):
             from_here = {name: known[name] for name in part if name in known}
             await self._connections.say(self._session.subscribe(part, wanted, from_here, lengths, since_us))
+        if since_us is not None:
+            await self._connections.say(PING)
 
     async def unsubscribe(self, symbols: Iterable[str] | str) -> None:
         """Ask no more for some symbols. What is on its way still arrives."""

@@ -171,6 +171,8 @@ class StreamCandle(NamedTuple):
     """What the frame stated: after the last one of a connection, what to resume from."""
     received_us: int
     entry: SymbolEntry
+    sequence: int = 0
+    """Where it is kept on the bus: what a service goes on after. 0 from a gateway."""
 
     @property
     def simulated(self) -> bool:
@@ -211,7 +213,25 @@ class Refused:
     intervals: list[str] = field(default_factory=list)
 
 
-Event: TypeAlias = Connected | Disconnected | Refused | WatchNews
+@dataclass(frozen=True, slots=True)
+class Overrun:
+    """This program was too slow for the bus: so many messages came and could not be kept."""
+
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What the bus kept under these numbers is there no more, and may be missing: load it from elsewhere.
+
+    Both 0: it has lost all it had, and numbers anew.
+    """
+
+    first: int
+    last: int
+
+
+Event: TypeAlias = Connected | Disconnected | Refused | Overrun | Forgotten | WatchNews
 Item: TypeAlias = Update | StreamGap | Event
 
 
@@ -257,7 +277,9 @@ def from_gap(row: Gap, entry: SymbolEntry, *, explained: bool = True) -> StreamG
     return StreamGap(entry.symbol, *numbers, explained, entry)
 
 
-def from_candle(row: Candle, entry: SymbolEntry, version_us: int, received_us: int) -> StreamCandle:
+def from_candle(
+    row: Candle, entry: SymbolEntry, version_us: int, received_us: int, sequence: int = 0
+) -> StreamCandle:
     if row.flags & CandleFlag.REBUILT:
         source = "rebuilt"
     else:
@@ -279,4 +301,5 @@ def from_candle(row: Candle, entry: SymbolEntry, version_us: int, received_us: i
         version_us,
         received_us,
         entry,
+        sequence,
     )

@@ -14,6 +14,7 @@ import pytest
 from gateway.cli import main
 from gateway.config.load import format_table
 from gateway.processes.ports import find_free_port
+from gateway.roles.folder import bus_of
 
 ROOT = Path(__file__).parent.parent
 SKIPPED = {".venv", ".tools", "node_modules", ".git", "data"}
@@ -91,27 +92,20 @@ def test_every_command_that_is_shown_exists_with_its_flags(line, tmp_path, monke
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a running demo."""
-    port = find_free_port()
-    flags = [
-        "--port",
-        str(port),
-        "--sim-port",
-        "0",
-        "--workers",
-        "1",
-        "--data",
-        str(tmp_path_factory.mktemp("data")),
-    ]
+def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Where a demo is that runs, by what the documents call it."""
+    port, folder = str(find_free_port()), tmp_path_factory.mktemp("data")
+    flags = ["--port", port, "--sim-port", "0", "--workers", "1", "--data", str(folder)]
     with output_of(sys.executable, "-m", "gateway.cli", "demo", *flags) as lines:
         assert any("Ctrl-C" in line for line in lines)
-        yield port
+        yield {"127.0.0.1:8080": f"127.0.0.1:{port}", "nats://127.0.0.1:4222": bus_of(folder)}
 
 
 @pytest.mark.parametrize("number", range(len(blocks(README, "python"))))
-def test_the_examples_show_prices(number, port):
-    source = blocks(README, "python")[number].replace("127.0.0.1:8080", f"127.0.0.1:{port}")
+def test_the_examples_show_prices(number, addresses):
+    source = blocks(README, "python")[number]
+    for written, real in addresses.items():
+        source = source.replace(written, real)
     with output_of(sys.executable, "-c", source) as lines:
         assert re.match(r"(BTC|ETH)USDT \d", next(lines))
 

@@ -17,7 +17,7 @@ MAY_IMPORT = {
 }
 """Package -> what of ours it may import, beside itself."""
 ONLY_IN = {
-    "nats": {"processors/bus.py"},
+    "nats": {"processors/bus.py", "clients/bus", "clients/examples/value_service.py"},
     "redis": {"gateway/cache"},
     "sqlalchemy": {"gateway/metadata"},
     "alembic": {"gateway/metadata"},

@@ -50,6 +50,8 @@ class Peer(Connection):
         self.authorization: str | None = None
         self.edits: list[WatchEdit] = []
         self.since: dict[int, int] = {}
+        self.answers = True
+        """Whether it has come to what the client says: else all that it sends is from before."""
         self.asked: dict[SeriesKey, int | None] = {}
         """Which candles, and from which version on."""
 
@@ -78,7 +80,7 @@ class Peer(Connection):
         self.asked |= reaction.candles
         if reaction.edit is not None:
             self.edits.append(reaction.edit)
-        for reply in reaction.replies:
+        for reply in reaction.replies if self.answers else ():
             self.send_text(reply)
         self.heard.set()
         if text == format_message(Pong()):

@@ -72,6 +72,28 @@ async def test_it_goes_on_from_a_version_of_another_time(gateway):
         assert (await gateway.peer()).asked == {SeriesKey(1, 1): 400, SeriesKey(2, 60): 400}
 
 
+async def test_a_version_that_was_under_way_when_more_was_asked_for_does_not_count_for_that(gateway):
+    async with stream_of(gateway) as stream, aclosing(stream.items()) as items:
+        peer = await gateway.peer()
+        peer.answers = False
+        await stream.subscribe("ETHUSDT", since_us=500)
+        peer.candle(5.0, time_us=9_000)
+        await take(items)
+        assert stream.version_us == 500
+        peer.abort()
+        assert (await gateway.peer()).asked == {SeriesKey(1, 1): 500, SeriesKey(2, 1): 500}
+
+
+async def test_a_version_counts_for_all_that_was_asked_for_before_it(gateway):
+    async with stream_of(gateway, since_us=700) as stream, aclosing(stream.items()) as items:
+        peer = await gateway.peer()
+        await stream.subscribe("ETHUSDT", since_us=500)
+        await peer.heard_back()
+        peer.candle(5.0, time_us=9_000)
+        await take(items)
+        assert stream.version_us == 9_000
+
+
 async def test_a_frame_that_states_no_version_changes_nothing(gateway):
     async with stream_of(gateway, since_us=500) as stream, aclosing(stream.items()) as items:
         (await gateway.peer()).candle(5.0, time_us=0)
