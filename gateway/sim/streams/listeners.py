@@ -7,12 +7,15 @@ the exchange's mouth and the listener's ear.
 
 from collections import Counter
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gateway.sim.faults import FaultKind, Faults, Standing, spoil
 from gateway.sim.market.symbols import Board
 from gateway.sim.streams.messages import combined
 from gateway.ws.connection import frame_text
+
+TAPED: Final = ("aggTrade", "trade", "bookTicker")
+"""Kinds that are played up to the end of trading (`Faults.visible_us`), and said whole up to there."""
 
 
 class Manner(NamedTuple):
@@ -71,7 +74,7 @@ class Delivery:
 
     def say(self, stream: Stream, write: Callable[[int], str], now_us: int) -> None:
         """Send one message; `write` makes its payload for a unit of time."""
-        if (stream.board, stream.symbol) in self._faults.ended_us:
+        if stream.kind not in TAPED and (stream.board, stream.symbol) in self._faults.ended_us:
             return
         for manner, listeners in stream.groups.items():
             payload = write(manner.unit_us)
