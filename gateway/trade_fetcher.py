@@ -25,8 +25,9 @@ REQUEST_TIMEOUT_S: Final = 9.0
 """A worker may have to fetch them from the venue, and takes up to 8 s for that."""
 PATIENCE_S: Final = 8.0
 """How long `insist` waits for a worker that does not answer: one that was killed is back by then."""
-SECOND_LOOKS_S: Final = (0.5, 1.5, 4.0)
-"""When it asks again for what an answer lacked: the worker may just be fetching it."""
+SECOND_LOOKS_S: Final = (0.5, 1.5, 4.0, 8.0)
+"""When it asks again for what an answer lacked: the worker may just be fetching it, or be new and wait until
+the venue answers it again."""
 RETRY_S: Final = 0.25
 
 log = structlog.get_logger()

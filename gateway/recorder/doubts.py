@@ -82,18 +82,23 @@ class Doubts:
         """Ask until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            await asyncio.Event().wait()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._tasks = None
 
     def on_doubts(self, recording: Recording, doubts: list[Doubt]) -> None:
+        """Ask about them; after the end of `run` only remember them: the next recorder fetches what they held."""
         for native, from_ms, to_ms in doubts:
             from_ms = max(from_ms, to_ms - MOST_BARS * MINUTE_MS)
             key = (recording.venue, native)
             known = self._open.get(key)
             if known is not None:
                 self._open[key] = Span(min(known.from_ms, from_ms), max(known.to_ms, to_ms))
-            elif self._tasks is not None:
+            else:
                 self._open[key] = Span(from_ms, to_ms)
-                self._tasks.create_task(self._settle(recording, native))
+                if self._tasks is not None:
+                    self._tasks.create_task(self._settle(recording, native))
 
     async def _settle(self, recording: Recording, native: str) -> None:
         """Ask about one symbol until nothing is in doubt, or no more can be had."""
