@@ -10,14 +10,14 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/tickgate UV_PYTHON_DOWNLOADS=never UV_COMPILE_BY
 WORKDIR /src
 # What we need of others first: that layer stays while our code changes.
 COPY pyproject.toml uv.lock README.md LICENSE ./
-RUN uv sync --locked --no-dev --no-install-project
+RUN uv sync --locked --no-default-groups --no-install-project
 COPY protocol protocol
 COPY indicators indicators
 COPY processors processors
 COPY clients clients
 COPY gateway gateway
 COPY bench bench
-RUN uv sync --locked --no-dev --no-editable
+RUN uv sync --locked --no-default-groups --no-editable
 
 FROM python:3.11.11-slim-bookworm
 LABEL org.opencontainers.image.title="tickgate" \

@@ -14,14 +14,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
-from bench.demo import Demo, run_demo, until
-from bench.machine import describe_machine, resident_kb
+from bench.demo import ANSWER_TIMEOUT_S, WITHOUT_A_PAST, Demo, run_demo, until
+from bench.machine import resident_kb
+from bench.result import Row, result
 from bench.truth import Trades, compare_bars, newest_ids, traded
 from clients.stream import Stream
 from clients.updates import StreamGap, StreamTrade
@@ -44,6 +45,7 @@ QUIET_S: Final = 90.0
 """How long everything may take to be whole again after the last fault."""
 ROLES: Final = ("feed", "gateway", "recorder")
 LOOK_EVERY_S: Final = 2.0
+THIRDS: Final = ("first_kb", "second_kb", "third_kb")
 LONG_S: Final = 120.0
 """In a shorter run memory is still filling."""
 FLAT: Final = 1.25
@@ -63,6 +65,8 @@ class Params:
     seed: int = 1
     redundancy: int = 1
     """Connections that carry each stream."""
+    past: bool = True
+    """Years of bars are fetched at the start and when the recorder comes back: much work for the exchange."""
 
 
 @dataclass(slots=True)
@@ -78,11 +82,14 @@ class Memory:
                 {role: sum(resident_kb(one.pid) for one in demo.children(role)) for role in ROLES}
             )
 
-    def peaks_kb(self) -> dict[str, list[int]]:
-        """Return for each role the most that it held in each third of the time."""
+    def rows(self) -> list[Row]:
+        """Say of each role what it held at most in each third of the time."""
         third = max(len(self.looks) // 3, 1)
         parts = [self.looks[:third], self.looks[third : 2 * third], self.looks[2 * third :]]
-        return {role: [max((look[role] for look in part), default=0) for part in parts] for role in ROLES}
+        peaks = {role: [max((look[role] for look in part), default=0) for part in parts] for role in ROLES}
+        return [
+            {"name": f"memory_{role}", **dict(zip(THIRDS, held, strict=True))} for role, held in peaks.items()
+        ]
 
 
 @dataclass(slots=True)
@@ -111,10 +118,10 @@ class Holder:
 
 
 async def run(params: Params) -> dict[str, Any]:
-    """Hurt it for a while, let it heal, and return `{"name", "params", "machine", "results"}`."""
+    """Hurt it for a while, let it heal, and compare."""
     arguments = ["--symbols", str(params.symbols), "--rate", str(params.rate)]
     arguments += ["--workers", str(params.workers)]
-    settings = {"EXCHANGE_REDUNDANCY": str(params.redundancy)}
+    settings = {"EXCHANGE_REDUNDANCY": str(params.redundancy)} | ({} if params.past else WITHOUT_A_PAST)
     with tempfile.TemporaryDirectory(prefix="tickgate-chaos-") as data:
         async with (
             run_demo(Path(data), *arguments, settings=settings) as demo,
@@ -138,14 +145,9 @@ async def run(params: Params) -> dict[str, Any]:
             ledger = await demo.get("/api/v1/gaps?state=lost&limit=1000")
             for task in following:
                 task.cancel()
-    return {
-        "name": "chaos",
-        "params": asdict(params),
-        "machine": describe_machine(),
-        "results": _compare(holders, truth, newest)
-        | bars
-        | {"ledger_lost": len(_symbols_lost(ledger)), "faults": done, "peaks_kb": memory.peaks_kb()},
-    }
+    compared = _compare(holders, truth, newest) | bars | {"ledger_lost": len(_symbols_lost(ledger))}
+    rows = [{"name": "tickgate", **compared}, {"name": "faults", **done}, *memory.rows()]
+    return result("chaos", params, rows)
 
 
 # Hurting
@@ -155,7 +157,8 @@ async def _hurt(demo: Demo, params: Params) -> dict[str, int]:
     """Give faults until the time is over, then none; say how many of each."""
     draw = random.Random(params.seed)
     done: Counter[str] = Counter()
-    async with httpx.AsyncClient(base_url=demo.sim) as sim, asyncio.timeout(params.seconds + QUIET_S):
+    exchange = httpx.AsyncClient(base_url=demo.sim, timeout=ANSWER_TIMEOUT_S)
+    async with exchange as sim, asyncio.timeout(params.seconds + QUIET_S):
         for kind in _schedule(draw, params):
             await asyncio.sleep(params.every_s * draw.uniform(0.5, 1.5))
             done[str(kind if isinstance(kind, str) else kind["kind"])] += 1
@@ -211,11 +214,11 @@ def _missing(holder: Holder, newest: dict[str, int]) -> dict[str, list[int]]:
 # Comparing
 
 
-def _compare(holders: list[Holder], truth: Trades, newest: dict[str, int]) -> dict[str, Any]:
+def _compare(holders: list[Holder], truth: Trades, newest: dict[str, int]) -> Row:
     missing = [sum(map(len, _missing(holder, newest).values())) for holder in holders]
     return {
         "trades_held": sum(len(held) for holder in holders for held in holder.trades.values()),
-        "missing": sum(missing),
+        "trades_missing": sum(missing),
         "doubled": sum(holder.doubled for holder in holders),
         "different": sum(
             trade != truth[symbol].get(trade_id, trade)
@@ -238,35 +241,27 @@ def _symbols_lost(ledger: list[dict[str, Any]]) -> set[str]:
 
 # For people
 
+SHOWN: Final = (
+    "exchange_traded", "trades_held", "trades_missing", "doubled", "different",
+    "recovered", "told_lost", "ledger_lost", "bars", "bars_different",
+)  # fmt: skip
 
-def format_report(result: dict[str, Any]) -> str:
+
+def format_table(result: dict[str, Any]) -> str:
     """Lay the result out for a terminal."""
-    params, results = result["params"], result["results"]
+    params, (compared, faults, *memory) = result["params"], result["results"]["rows"]
     lines = [
         f"chaos: {params['seconds']:g} s, {params['symbols']} symbols x {params['rate']:g} trades/s,"
         f" {params['clients']} clients, redundancy {params['redundancy']}",
-        "faults: " + ", ".join(f"{count} {kind}" for kind, count in sorted(results["faults"].items())),
+        "faults: " + ", ".join(f"{count} {kind}" for kind, count in sorted(faults.items()) if kind != "name"),
         "",
-        *[
-            f"{name.replace('_', ' '):<18}{results[name]:>12,}"
-            for name in (
-                "exchange_traded",
-                "trades_held",
-                "missing",
-                "doubled",
-                "different",
-                "recovered",
-                "told_lost",
-                "ledger_lost",
-                "bars",
-                "bars_different",
-            )
-        ],
+        *[f"{name.replace('_', ' '):<18}{compared[name]:>12,}" for name in SHOWN],
         "",
         "memory, the most in each third of the time:",
         *[
-            f"{role:<18}" + "".join(f"{peak / 1024:>9.0f} MB" for peak in peaks)
-            for role, peaks in results["peaks_kb"].items()
+            f"{row['name'].removeprefix('memory_'):<18}"
+            + "".join(f"{row[third] / 1024:>9.0f} MB" for third in THIRDS)
+            for row in memory
         ],
     ]
     return "\n".join(lines)
@@ -275,14 +270,15 @@ def format_report(result: dict[str, Any]) -> str:
 def is_whole(result: dict[str, Any]) -> bool:
     """Say whether every client had every trade once, as the exchange traded it, or both it and the ledger
     were told that some are lost; and whether memory stayed as it was."""
-    results = result["results"]
-    is_on_record = bool(results["told_lost"]) == bool(results["ledger_lost"])
-    wrong = ("missing", "doubled", "different", "bars_different")
-    is_complete = not any(results[name] for name in wrong)
+    compared = result["results"]["rows"][0]
+    is_on_record = bool(compared["told_lost"]) == bool(compared["ledger_lost"])
+    wrong = ("trades_missing", "doubled", "different", "bars_different")
+    is_complete = not any(compared[name] for name in wrong)
     return is_on_record and is_complete and is_flat(result)
 
 
 def is_flat(result: dict[str, Any]) -> bool:
     """Say whether memory had stopped to grow by the second third of a run that is long enough to tell."""
-    peaks = result["results"]["peaks_kb"].values()
-    return result["params"]["seconds"] < LONG_S or all(last <= FLAT * then for _, then, last in peaks)
+    _, _, *memory = result["results"]["rows"]
+    is_short = result["params"]["seconds"] < LONG_S
+    return is_short or all(row["third_kb"] <= FLAT * row["second_kb"] for row in memory)

@@ -16,9 +16,18 @@ from bench.machine import Process, tree
 from gateway.processes.ports import find_free_port
 
 LOOK_S: Final = 1.0
+MESSAGE_S: Final = 100e-6
+"""What exchange and recorder spend together on a message, at most."""
 CALM_SHARE: Final = 0.3
-"""Of a core. What it does for what is recorded now is less, what it does at its start a whole one."""
+"""Of a core, beside the messages: what is done at the start needs a whole one."""
+CALM_LOOKS: Final = 2
+"""One after the other: the recorder waits now and then for what it may ask of the exchange."""
 CALM_TIMEOUT_S: Final = 120.0
+WITHOUT_A_PAST: Final = {"FEATURE_ENIGMA_ENABLED": "false", "HISTORY_BACKFILL_BARS": "0"}
+"""Settings for whoever looks at none: the simulated exchange works for seconds to make years of bars."""
+START_TIMEOUT_S: Final = 60.0
+ANSWER_TIMEOUT_S: Final = 30.0
+"""Both on a machine that has much else to do."""
 
 
 class DemoEnded(Exception):
@@ -60,10 +69,10 @@ class Demo:
         return victim
 
     async def get(self, path: str) -> Any:
-        async with httpx.AsyncClient(base_url=self.http) as http:
+        async with httpx.AsyncClient(base_url=self.http, timeout=ANSWER_TIMEOUT_S) as http:
             return (await http.get(path)).json()
 
-    async def until_ready(self, timeout_s: float = 60.0) -> None:
+    async def until_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
         await until_ok(f"{self.http}/readyz", self.process, timeout_s)
 
     async def symbols(self, count: int) -> list[dict[str, Any]]:
@@ -74,16 +83,24 @@ class Demo:
             listed[:] = await self.get("/api/v1/symbols")
             return len([one for one in listed if one["carried"]]) >= count
 
-        await until(are_carried)
+        await until(are_carried, START_TIMEOUT_S)
         return listed
 
-    async def until_calm(self) -> None:
-        """Wait until the recorder has what it fetches at its start."""
+    async def until_calm(self, messages_per_s: float = 0) -> None:
+        """Wait until the recorder has what it fetches at its start, and the exchange has made it."""
+        limit_s = LOOK_S * (CALM_SHARE + messages_per_s * MESSAGE_S)
+
+        def spent_s() -> float:
+            return sum(one.cpu_s for one in tree(self.process.pid) if one.role in ("recorder", "sim"))
+
+        calm_looks = 0
 
         async def is_calm() -> bool:
-            before_s = sum(one.cpu_s for one in self.children("recorder"))
+            nonlocal calm_looks
+            before_s = spent_s()
             await asyncio.sleep(LOOK_S)
-            return sum(one.cpu_s for one in self.children("recorder")) - before_s < CALM_SHARE * LOOK_S
+            calm_looks = calm_looks + 1 if spent_s() - before_s < limit_s else 0
+            return calm_looks == CALM_LOOKS
 
         await until(is_calm, CALM_TIMEOUT_S)
 

@@ -11,11 +11,11 @@ import gzip
 import random
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bench.machine import describe_machine
+from bench.result import Row, result
 from gateway.feeds.connections.line import LOOK_S
 from gateway.feeds.connections.rhythm import RhythmRules, Rhythms
 
@@ -45,36 +45,28 @@ class Stream:
 
 
 def run(params: Params) -> dict[str, Any]:
-    """Measure once and return `{"name", "params", "machine", "results"}`."""
+    """Measure once."""
     rules = RhythmRules(factor_all=params.factor)
     streams = [*captured(Path(params.captures)), *seeded(params.hours)]
-    return {
-        "name": "mute",
-        "params": asdict(params),
-        "machine": describe_machine(),
-        "results": {"streams": [measure(stream, rules, params.cuts) for stream in streams]},
-    }
+    return result("mute", params, [measure(stream, rules, params.cuts) for stream in streams])
 
 
-def measure(stream: Stream, rules: RhythmRules, cuts: int) -> dict[str, Any]:
+def measure(stream: Stream, rules: RhythmRules, cuts: int) -> Row:
     """Listen to a stream as to the only one of its connection."""
     false_alarms, learned_at = listen(stream.arrivals_ms, rules)
     hours = (stream.arrivals_ms[-1] - stream.arrivals_ms[0]) / 3_600_000
     found_ms = sorted(detect(stream.arrivals_ms, rules, learned_at, cuts))
-    return {
-        "stream": stream.name,
-        "source": stream.source,
+    row = {
+        "name": f"{stream.source}/{stream.name}",
         "messages_per_s": round(len(stream.arrivals_ms) / hours / 3_600, 2),
         "minutes": round(hours * 60, 1),
         "false_alarms": false_alarms,
         "false_alarms_per_hour": round(false_alarms / hours, 2),
-        "detection_s": {
-            "p50": round(found_ms[len(found_ms) // 2] / 1_000, 2),
-            "max": round(found_ms[-1] / 1_000, 2),
-        }
-        if found_ms
-        else None,
     }
+    if found_ms:  # else it was too short to learn its rhythm
+        row["p50_s"] = round(found_ms[len(found_ms) // 2] / 1_000, 2)
+        row["max_s"] = round(found_ms[-1] / 1_000, 2)
+    return row
 
 
 def listen(arrivals_ms: Sequence[int], rules: RhythmRules) -> tuple[int, int]:
@@ -164,12 +156,12 @@ def format_table(result: dict[str, Any]) -> str:
         f"mute: {result['params']['cuts']} cuts of each stream, suspicious after"
         f" {result['params']['factor']:g} x the longest silence of the last 5 to 10 minutes",
         "",
-        f"{'stream':<28}{'source':<28}{'a second':>9}{'minutes':>9}{'false/h':>9}{'p50 s':>8}{'max s':>8}",
+        f"{'source/stream':<56}{'a second':>9}{'minutes':>9}{'false/h':>9}{'p50 s':>8}{'max s':>8}",
     ]
-    for row in result["results"]["streams"]:
-        found = row["detection_s"] or {"p50": float("nan"), "max": float("nan")}
+    for row in result["results"]["rows"]:
+        found = "".join(f"{row[name]:>8.1f}" if name in row else f"{'–':>8}" for name in ("p50_s", "max_s"))
         lines.append(
-            f"{row['stream']:<28}{row['source']:<28}{row['messages_per_s']:>9.1f}{row['minutes']:>9.1f}"
-            f"{row['false_alarms_per_hour']:>9.2f}{found['p50']:>8.1f}{found['max']:>8.1f}"
+            f"{row['name']:<56}{row['messages_per_s']:>9.1f}{row['minutes']:>9.1f}"
+            f"{row['false_alarms_per_hour']:>9.2f}{found}"
         )
     return "\n".join(lines)

@@ -9,23 +9,25 @@ import asyncio
 import json
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
-from bench.demo import Demo, run_demo
-from bench.machine import cpu_by_role, describe_machine, tree
+from bench.demo import ANSWER_TIMEOUT_S, WITHOUT_A_PAST, Demo, run_demo
+from bench.machine import cpu_by_role, tree
+from bench.result import Row, result
 
 READY_TIMEOUT_S: Final = 60.0
 WARM_UP_S: Final = 2.0
-RECORDS_ONLY: Final = {"HISTORY_BACKFILL_BARS": "0", "FEATURE_ENIGMA_ENABLED": "false"}
-"""The recorder keeps what it hears; the first minutes of a demo, in which it loads the past of all symbols
-and the simulated exchange makes it, are another matter."""
 HOPS: Final = ("exchange_to_feed", "feed", "bus", "gateway")
+QUANTILES: Final = ("p50_us", "p99_us", "p999_us")
+FULL_CORE: Final = 0.9
+"""From here on the exchange or the clients are what was measured, and the gateway is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,66 +48,81 @@ class Params:
 
 
 async def run(params: Params) -> dict[str, Any]:
-    """Measure once and return `{"name", "params", "machine", "results"}`."""
+    """Measure once."""
     async with (
-        _gateway(params) as demo,
-        httpx.AsyncClient(base_url=demo.http) as http,
-        _listeners(params, demo.port, await demo.symbols(params.symbols)) as listeners,
+        run_gateway(params) as demo,
+        httpx.AsyncClient(base_url=demo.http, timeout=ANSWER_TIMEOUT_S) as http,
+        run_listeners(params, demo.port, await demo.symbols(params.symbols)) as listeners,
     ):
-        await demo.until_calm()
+        await demo.until_calm(params.symbols * params.rate)
         await asyncio.sleep(WARM_UP_S)
-        await http.get("/stats", params={"reset": "hops"})
-        before = tree(demo.process.pid) + tree(listeners.pid)
+        trades = (await http.get("/stats", params={"reset": "hops"})).json()["trades_delivered"]
+        before, started_s = tree(demo.process.pid) + tree(listeners.pid), time.perf_counter()
         await _tell(listeners, "start")
         await asyncio.sleep(params.seconds)
         await _tell(listeners, "stop")
-        seen = json.loads(await _line(listeners))
-        after = tree(demo.process.pid) + tree(listeners.pid)
+        after, took_s = tree(demo.process.pid) + tree(listeners.pid), time.perf_counter() - started_s
         stats = (await http.get("/stats")).json()
-    return {
-        "name": "pipeline",
-        "params": asdict(params),
-        "machine": describe_machine(),
-        "results": _results(params, seen, stats, cpu_by_role(before, after)),
-    }
+        seen = json.loads(await _line(listeners))
+    spent_s = cpu_by_role(before, after)
+    updates = stats["trades_delivered"] - trades
+    rows = [
+        plan_headline(seen, stats, spent_s, updates, took_s),
+        *[{"name": f"hop_{hop}", **_quantiles(stats["hops"][hop])} for hop in HOPS],
+        {"name": "hop_client", **_quantiles(seen["last_hop"])},
+        *plan_processes(spent_s, updates, took_s),
+    ]
+    return result("pipeline", params, rows)
 
 
-def _results(
-    params: Params, seen: dict[str, Any], stats: dict[str, Any], cpu_s: dict[str, float]
-) -> dict[str, Any]:
-    updates = params.symbols * params.rate * params.seconds
-    hops = {hop: stats["hops"][hop] for hop in HOPS} | {"client": seen["last_hop"]}
+def plan_headline(
+    seen: dict[str, Any], stats: dict[str, Any], spent_s: dict[str, float], updates: int, took_s: float
+) -> Row:
+    """Say what the clients saw, and what the gateway spent on each frame of it."""
     return {
-        **seen["age"],
-        "hops": {
-            hop: {name: round(value, 1) for name, value in figures.items() if name.startswith("p")}
-            for hop, figures in hops.items()
-        },
-        "cpu_us_per_update": {role: round(spent * 1e6 / updates, 1) for role, spent in cpu_s.items()},
-        "cpu_us_per_frame": round(cpu_s.get("gateway", 0.0) * 1e6 / max(seen["frames"], 1), 2),
-        "updates_per_s": params.symbols * params.rate,
-        "frames_per_s": round(seen["frames"] / params.seconds),
-        "records_per_s": round(seen["records"] / params.seconds),
+        "name": "tickgate",
+        **_quantiles(seen["age"]),
+        "cpu_us_per_frame": round(spent_s.get("gateway", 0.0) * 1e6 / max(seen["frames"], 1), 2),
+        "messages_per_s": round(updates / took_s),
+        "frames_per_s": round(seen["frames"] / took_s),
+        "records_per_s": round(seen["records"] / took_s),
         "lost_clients": seen["lost_clients"],
         "slow_clients": stats["slow_clients"],
+        "load_limited": any(spent_s.get(load, 0.0) > FULL_CORE * took_s for load in ("sim", "clients")),
     }
+
+
+def plan_processes(spent_s: dict[str, float], updates: int, took_s: float) -> list[Row]:
+    """Say of each process what it spent on one update of the exchange, and which share of a core."""
+    return [
+        {
+            "name": f"process_{role}",
+            "cpu_us_per_update": round(spent * 1e6 / max(updates, 1), 1),
+            "core_share": round(spent / took_s, 3),
+        }
+        for role, spent in sorted(spent_s.items())
+    ]
+
+
+def _quantiles(figures: dict[str, float]) -> dict[str, float]:
+    return {name: round(figures[name], 1) for name in QUANTILES}
 
 
 # The processes
 
 
 @asynccontextmanager
-async def _gateway(params: Params) -> AsyncIterator[Demo]:
+async def run_gateway(params: Params) -> AsyncIterator[Demo]:
     arguments = ["--workers", str(params.workers), "--symbols", str(params.symbols)]
     arguments += ["--rate", str(params.rate)]
     with tempfile.TemporaryDirectory(prefix="tickgate-bench-") as data:
-        settings = {"EXCHANGE_STREAMS": params.streams, **RECORDS_ONLY}
+        settings = {"EXCHANGE_STREAMS": params.streams, **WITHOUT_A_PAST}
         async with run_demo(Path(data), *arguments, settings=settings) as demo:
             yield demo
 
 
 @asynccontextmanager
-async def _listeners(
+async def run_listeners(
     params: Params, port: int, listed: list[dict[str, Any]]
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     symbols = [one["symbol"] for one in listed]
@@ -152,25 +169,34 @@ async def _line(process: asyncio.subprocess.Process) -> str:
 
 def format_table(result: dict[str, Any]) -> str:
     """Lay the result out for a terminal."""
-    params, results = result["params"], result["results"]
+    params, rows = result["params"], {row["name"]: row for row in result["results"]["rows"]}
+    ours = rows["tickgate"]
+    hops = [(name.removeprefix("hop_"), row) for name, row in rows.items() if name.startswith("hop_")]
+    processes = [(name.removeprefix("process_"), row) for name, row in rows.items() if "core_share" in row]
     lines = [
         f"pipeline: {params['symbols']} symbols x {params['rate']:g}/s, {params['clients']} clients x"
         f" {params['watchlist']} symbols, {params['seconds']:g} s, {params['workers']} feed worker(s)",
         f"machine:  {result['machine']['cpu']}, {result['machine']['cores']} cores",
         "",
         f"{'from the exchange to the client':<34}{'p50':>9}{'p99':>9}{'p99.9':>9}  µs",
-        _row("send to decode", results),
-        *[_row(f"  {hop.replace('_', ' ')}", figures) for hop, figures in results["hops"].items()],
+        _line_of("send to decode", ours),
+        *[_line_of(f"  {hop.replace('_', ' ')}", row) for hop, row in hops],
         "",
-        f"{'CPU per update of the exchange':<34}{'µs':>9}",
-        *[f"  {role:<32}{spent:>9.1f}" for role, spent in sorted(results["cpu_us_per_update"].items())],
+        f"{'CPU per update of the exchange':<34}{'µs':>9}{'of a core':>12}",
+        *[
+            f"  {role:<32}{row['cpu_us_per_update']:>9.1f}{row['core_share']:>12.0%}"
+            for role, row in processes
+        ],
         "",
-        f"{results['frames_per_s']} frames/s, {results['records_per_s']} records/s to clients;"
-        f" gateway {results['cpu_us_per_frame']} µs CPU a frame;"
-        f" {results['lost_clients']} clients lost, {results['slow_clients']} slow",
+        f"{ours['messages_per_s']:,} of {params['symbols'] * params['rate']:,.0f} messages/s in,"
+        f" {ours['frames_per_s']:,} frames/s and"
+        f" {ours['records_per_s']:,} records/s to clients; gateway {ours['cpu_us_per_frame']} µs CPU a frame;"
+        f" {ours['lost_clients']} clients lost, {ours['slow_clients']} slow",
     ]
+    if ours["load_limited"]:
+        lines.append("The exchange's or the clients' process was full: the gateway is better than this says.")
     return "\n".join(lines)
 
 
-def _row(name: str, figures: dict[str, float]) -> str:
-    return f"{name:<34}{figures['p50_us']:>9.0f}{figures['p99_us']:>9.0f}{figures['p999_us']:>9.0f}"
+def _line_of(name: str, row: Row) -> str:
+    return f"{name:<34}" + "".join(f"{row[key]:>9.0f}" for key in QUANTILES)

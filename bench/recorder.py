@@ -11,14 +11,15 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from bench.demo import until
-from bench.machine import describe_machine, resident_kb, tree
+from bench.machine import cpu_s, resident_kb
+from bench.result import result
 from gateway.config.flags import environ
 from gateway.natsd import nats_server
 from gateway.processes.child import child_process
@@ -48,18 +49,19 @@ class Params:
 
 
 async def run(params: Params) -> dict[str, Any]:
-    """Measure once and return `{"name", "params", "machine", "results"}`."""
+    """Measure once."""
     async with _recorder() as (bus, process):
         registry = Registry(bus)
         await registry.open()
         listed = await registry.register(list(_instruments(params.symbols)))
         batches = _batches(params, [one.id for one in listed])
-        before_s = _cpu_s(process.pid)
+        before_s = cpu_s(process.pid)
         sent, behind_s = await _publish(bus, params, batches)
         caught_up_s = await _until_heard(bus, sent)
-        spent_s = _cpu_s(process.pid) - before_s
+        spent_s = cpu_s(process.pid) - before_s
         trades = sent * BATCH
-        results = {
+        row = {
+            "name": "tickgate",
             "trades": trades,
             "trades_per_s": round(trades / params.seconds),
             "publisher_late_s": round(behind_s, 3),
@@ -68,12 +70,7 @@ async def run(params: Params) -> dict[str, Any]:
             "cpu_share": round(spent_s / (params.seconds + behind_s + caught_up_s), 3),
             "resident_kb": resident_kb(process.pid),
         }
-    return {
-        "name": "recorder",
-        "params": asdict(params),
-        "machine": describe_machine(),
-        "results": results,
-    }
+    return result("recorder", params, [row])
 
 
 @asynccontextmanager
@@ -153,21 +150,17 @@ async def _heard(bus: Bus) -> int | None:
     return int(state["trades"]["batches"])
 
 
-def _cpu_s(pid: int) -> float:
-    return sum(one.cpu_s for one in tree(pid))
-
-
 def format_table(result: dict[str, Any]) -> str:
     """Lay the result out for a terminal."""
-    params, results = result["params"], result["results"]
+    params, row = result["params"], result["results"]["rows"][0]
     return "\n".join(
         [
-            f"recorder: {results['trades']:,} trades of {params['symbols']} symbols, {params['seconds']:g} s",
+            f"recorder: {row['trades']:,} trades of {params['symbols']} symbols, {params['seconds']:g} s",
             f"machine:  {result['machine']['cpu']}, {result['machine']['cores']} cores",
             "",
-            f"CPU a trade        {results['cpu_us_per_trade']:>8.1f} µs",
-            f"share of a core    {results['cpu_share']:>8.0%}",
-            f"had all of them    {results['caught_up_after_s']:>8.2f} s after the last was sent",
-            f"memory             {results['resident_kb'] / 1024:>8.0f} MB",
+            f"CPU a trade        {row['cpu_us_per_trade']:>8.1f} µs",
+            f"share of a core    {row['cpu_share']:>8.0%}",
+            f"had all of them    {row['caught_up_after_s']:>8.2f} s after the last was sent",
+            f"memory             {row['resident_kb'] / 1024:>8.0f} MB",
         ]
     )

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from bench.machine import describe_machine
 
 if TYPE_CHECKING:
@@ -27,6 +29,11 @@ def result(name: str, params: "DataclassInstance", rows: Sequence[Row], **others
         "machine": describe_machine(),
         "results": {"rows": list(rows), **others},
     }
+
+
+def encode(result: dict[str, Any]) -> bytes:
+    """Write a result as it is kept in a file, so that a change in it can be read."""
+    return msgspec.json.format(msgspec.json.encode(result)) + b"\n"
 
 
 def missing(name: str, reason: str) -> Row:

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ import duckdb
 import numpy as np
 from zlib_ng.zlib_ng import crc32
 
-from bench.machine import describe_machine
+from bench.result import Row, missing, result
 from gateway.store.duck.store import DuckStore
 from gateway.store.history import Change, Span
 from gateway.store.parquet import export_parquet
@@ -57,17 +57,12 @@ class Params:
 
 
 async def run(params: Params) -> dict[str, Any]:
-    """Measure once and return `{"name", "params", "machine", "results"}`."""
+    """Measure once."""
     with tempfile.TemporaryDirectory(prefix="tickgate-bench-") as folder:
-        stores = [*await measure_duck(params, Path(folder)), await measure_sqlite(params, Path(folder))]
-        stores += await measure_parquet(params, Path(folder) / "bars.parquet")
-    digests = {row.pop("digest") for row in stores if "digest" in row}
-    return {
-        "name": "store",
-        "params": asdict(params) | {"bars": params.bars},
-        "machine": describe_machine(),
-        "results": {"stores": stores, "same": len(digests) == 1},
-    }
+        rows = [*await measure_duck(params, Path(folder)), await measure_sqlite(params, Path(folder))]
+        rows += await measure_parquet(params, Path(folder) / "bars.parquet")
+    digests = {row.pop("digest") for row in rows if "digest" in row}
+    return result("store", params, rows, bars=params.bars, same=len(digests) == 1)
 
 
 # The market
@@ -132,7 +127,7 @@ def draw_windows(params: Params, oldest_page: int = 0) -> Iterator[tuple[Series,
 # The stores
 
 
-async def measure_duck(params: Params, folder: Path) -> list[dict[str, Any]]:
+async def measure_duck(params: Params, folder: Path) -> list[Row]:
     """Write, read meanwhile and after; and leave the bars as a Parquet file for others."""
     path = folder / "history.duckdb"
     async with DuckStore(path) as store:
@@ -151,12 +146,12 @@ async def measure_duck(params: Params, folder: Path) -> list[dict[str, Any]]:
         export_s = time.perf_counter() - started_s
     figures = {"open_s": round(open_s, 2), "export_bars_per_s": round(params.bars / export_s)}
     return [
-        {"store": "DuckStore", **ingest, **figures, **size_of(path, params), **reads},
-        {"store": "DuckStore, while it is written to", "read_ms": quantiles(meanwhile_ms)},
+        {"name": "tickgate", **ingest, **figures, **size_of(path, params), **reads},
+        {"name": "tickgate_while_written", **quantiles(meanwhile_ms)},
     ]
 
 
-async def write_all(params: Params, store: DuckStore) -> tuple[dict[str, Any], list[float]]:
+async def write_all(params: Params, store: DuckStore) -> tuple[Row, list[float]]:
     """Return how fast bars went in, and how long reads took meanwhile."""
     took_s, meanwhile_ms = [], [0.0]
     writes, windows = draw_writes(params), draw_windows(params, params.pages - 1)
@@ -180,7 +175,7 @@ async def write_all(params: Params, store: DuckStore) -> tuple[dict[str, Any], l
     return {"ingest_bars_per_s": round(rate), "longest_write_ms": round(longest_ms)}, meanwhile_ms
 
 
-async def measure_sqlite(params: Params, folder: Path) -> dict[str, Any]:
+async def measure_sqlite(params: Params, folder: Path) -> Row:
     """Do the same with a table that SQLite keeps in the order of its key, one transaction a write."""
     path, spent_s = folder / "history.sqlite", 0.0
     with closing(sqlite3.connect(path)) as database:
@@ -202,10 +197,10 @@ async def measure_sqlite(params: Params, folder: Path) -> dict[str, Any]:
 
         reads = await read_windows(params, read)
     rate = round(params.bars / spent_s)
-    return {"store": "SQLite", "ingest_bars_per_s": rate, **size_of(path, params), **reads}
+    return {"name": "sqlite", "ingest_bars_per_s": rate, **size_of(path, params), **reads}
 
 
-async def measure_parquet(params: Params, path: Path) -> list[dict[str, Any]]:
+async def measure_parquet(params: Params, path: Path) -> list[Row]:
     """Read the same bars from the one file that a DuckStore exported, sorted by symbol and time."""
     values = ", ".join((BAR.names or ())[1:])
     query = f"""
@@ -219,9 +214,9 @@ async def measure_parquet(params: Params, path: Path) -> list[dict[str, Any]]:
         async def read(series: Series, span: Span) -> Bars:
             return as_bars(database.execute(query, [series.native, *span]).fetchnumpy())
 
-        rows = [{"store": "Parquet, by DuckDB", **size_of(path, params), **await read_windows(params, read)}]
+        rows = [{"name": "parquet_duckdb", **size_of(path, params), **await read_windows(params, read)}]
     if not is_installed("pandas", "pyarrow"):
-        return rows
+        return [*rows, missing("parquet_pandas", "pandas and pyarrow are not installed")]
     pandas = importlib.import_module("pandas")
 
     async def read_by_pandas(series: Series, span: Span) -> Bars:
@@ -231,7 +226,7 @@ async def measure_parquet(params: Params, path: Path) -> list[dict[str, Any]]:
         opens = frame["time"].to_numpy("datetime64[ms]").astype(np.int64)
         return as_bars({"open_ms": opens, **{name: frame[name].to_numpy() for name in (BAR.names or ())[1:]}})
 
-    return [*rows, {"store": "Parquet, by pandas", **await read_windows(params, read_by_pandas)}]
+    return [*rows, {"name": "parquet_pandas", **await read_windows(params, read_by_pandas)}]
 
 
 # What is measured
@@ -240,7 +235,7 @@ async def measure_parquet(params: Params, path: Path) -> list[dict[str, Any]]:
 Read = Callable[[Series, Span], Awaitable[Bars]]
 
 
-async def read_windows(params: Params, read: Read) -> dict[str, Any]:
+async def read_windows(params: Params, read: Read) -> Row:
     """Read windows at random places, the same ones for every store, after a tenth to warm up."""
     windows, took_ms, digest = draw_windows(params), [], 0
     for number in range(params.reads + params.reads // 10):
@@ -250,18 +245,18 @@ async def read_windows(params: Params, read: Read) -> dict[str, Any]:
         if number >= params.reads // 10:
             took_ms.append((time.perf_counter() - started_s) * 1_000)
         digest = crc32(bars.tobytes(), digest)
-    return {"read_ms": quantiles(took_ms), "digest": digest}
+    return {**quantiles(took_ms), "digest": digest}
 
 
 def quantiles(values: Sequence[float]) -> dict[str, float]:
     ordered = sorted(values)
-    places = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+    places = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
     found = {name: ordered[int(len(ordered) * share)] for name, share in places.items()}
-    return {name: round(value, 2) for name, value in {**found, "max": ordered[-1]}.items()}
+    return {name: round(value, 2) for name, value in {**found, "max_ms": ordered[-1]}.items()}
 
 
 def size_of(path: Path, params: Params) -> dict[str, float]:
-    return {"bytes_a_bar": round(path.stat().st_size / params.bars, 1)}
+    return {"bytes_per_bar": round(path.stat().st_size / params.bars, 1)}
 
 
 def as_bars(columns: Mapping[str, np.ndarray[Any, Any]]) -> Bars:
@@ -280,24 +275,29 @@ def is_installed(*modules: str) -> bool:
 
 def format_table(result: dict[str, Any]) -> str:
     """Lay the result out for a terminal."""
-    params = result["params"]
+    params, results = result["params"], result["results"]
     lines = [
-        f"store: {params['bars']:,} bars of {params['symbols']} symbols;"
+        f"store: {results['bars']:,} bars of {params['symbols']} symbols;"
         f" reads of {params['window']:,} bars, in ms",
         "",
-        f"{'':<36}{'bars/s in':>12}{'bytes a bar':>13}{'p50':>8}{'p95':>8}{'p99':>8}{'max':>8}",
+        f"{'':<26}{'bars/s in':>12}{'bytes a bar':>13}{'p50':>8}{'p95':>8}{'p99':>8}{'max':>8}",
+        *[_line_of(row) for row in results["rows"]],
     ]
-    for row in result["results"]["stores"]:
-        rate = f"{row['ingest_bars_per_s']:,}" if "ingest_bars_per_s" in row else ""
-        times = "".join(f"{value:>8.2f}" for value in row["read_ms"].values())
-        lines.append(f"{row['store']:<36}{rate:>12}{row.get('bytes_a_bar', ''):>13}{times}")
-    ours = result["results"]["stores"][0]
+    ours = results["rows"][0]
     return "\n".join(
         [
             *lines,
             "",
             f"longest write {ours['longest_write_ms']} ms, opened again in {ours['open_s']} s,"
             f" exported at {ours['export_bars_per_s']:,} bars/s;"
-            f" every store gave the same bars: {result['results']['same']}",
+            f" every store gave the same bars: {results['same']}",
         ]
     )
+
+
+def _line_of(row: Row) -> str:
+    if "missing" in row:
+        return f"{row['name']:<26}{row['missing']}"
+    rate = f"{row['ingest_bars_per_s']:,}" if "ingest_bars_per_s" in row else ""
+    times = "".join(f"{row[name]:>8.2f}" for name in ("p50_ms", "p95_ms", "p99_ms", "max_ms"))
+    return f"{row['name']:<26}{rate:>12}{row.get('bytes_per_bar', ''):>13}{times}"

@@ -27,6 +27,9 @@ ONLY_IN = {
     "urllib3": {"gateway/store/influx.py"},
     "influxdb_client": {"gateway/store/influx.py", "gateway/store/influx_text.py"},
     "picows": {"gateway/feeds/connections/socket.py"},
+    "cryptofeed": {"bench/ingest/cryptofeed.py"},
+    "socketify": {"bench/fanout/peers"},
+    "matplotlib": {"bench/plots.py"},
     "yaml": {"gateway/config/load.py"},
     "click": {"gateway/cli.py", "gateway/commands", "gateway/config/flags.py", "bench/commands.py"},
     "numpy": {

@@ -1,32 +1,40 @@
-/** The same measurement in Chromium: a page that imports the built modules from a server of our own. */
+/** The same measurements in Chromium: a page that imports the built modules from a server of our own. */
 
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
-import type { Measurement } from "./measure.js";
+import { type Browser, chromium } from "playwright-core";
 
 const BUILT = new URL("../", import.meta.url);
 const PAGE = "<!doctype html><title>bench</title>";
 
-/** Measure in the Chromium of this path; null where there is none. */
-export async function measureInChromium(
+/** What a function of a module of this folder returned, and which Chromium it was; or why there is nothing. */
+export type FromChromium<T> = { version: string; measured: T } | { missing: string };
+
+/** Call `name(...args)` of the module in the Chromium of this path. */
+export async function inChromium<T>(
   executablePath: string,
-  roundMs: number,
-): Promise<Measurement | null> {
+  module: string,
+  name: string,
+  args: unknown[],
+): Promise<FromChromium<T>> {
   if (!existsSync(executablePath)) {
-    return null;
+    return { missing: `there is no Chromium (${executablePath})` };
+  }
+  let browser: Browser;
+  try {
+    browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  } catch (error) {
+    return { missing: `it does not start: ${String(error).split("\n")[0]}` };
   }
   const server = await serve();
-  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
   try {
     const page = await browser.newPage();
     await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-    return (await page.evaluate(
-      `import("/bench/measure.js").then(({ measure }) => measure(${roundMs}))`,
-    )) as Measurement;
+    const call = `import("/bench/${module}.js").then((module) => module.${name}(...${JSON.stringify(args)}))`;
+    return { version: browser.version(), measured: (await page.evaluate(call)) as T };
   } finally {
     await browser.close();
     server.close();

@@ -4,13 +4,13 @@ import { crc32 } from "../src/checksum.js";
 
 export type Values = { [field: string]: number };
 export type KindName = keyof typeof LAYOUTS;
-type Type = "u16" | "u32" | "i32" | "u64" | "f64";
+type Type = "u8" | "u16" | "i16" | "i24" | "u32" | "i32" | "u64" | "f64";
 
-const BYTES: { [type in Type]: number } = { u16: 2, u32: 4, i32: 4, u64: 8, f64: 8 };
+const BYTES: { [type in Type]: number } = { u8: 1, u16: 2, i16: 2, i24: 3, u32: 4, i32: 4, u64: 8, f64: 8 };
 const NEWEST = "symbolId:u16 flags:u16 delayUs:i32";
 const V1 = layout("symbolId:u16 price:f64 volume:f64");
 
-/** As in protocol/SPEC.md, in the order of the fields. */
+/** As in protocol/SPEC.md, in the order of the kinds and of the fields. */
 export const LAYOUTS = {
   PRICE: layout(`${NEWEST} price:f64 volume:f64`),
   QUOTE: layout(`${NEWEST} bid:f64 bidSize:f64 ask:f64 askSize:f64`),
@@ -21,6 +21,8 @@ export const LAYOUTS = {
   ),
   ENIGMA: layout(`${NEWEST} level:f64 low:f64 high:f64`),
   GAP: layout("symbolId:u16 state:u16 cause:u32 firstId:u64 lastId:u64 firstUs:u64 lastUs:u64"),
+  BASE: layout("symbolId:u16 priceDigits:u8 volumeDigits:u8 pad:u32 price:u64 volume:u64"),
+  COMPACT: layout("symbolId:u16 price:i16 volume:i24"),
 };
 
 /** Encode records as one v1 frame. */
@@ -70,13 +72,18 @@ function layout(text: string): Layout {
 }
 
 function write(view: DataView, at: number, type: Type, value: number): void {
-  if (type === "u16") {
+  if (type === "u8") {
+    view.setUint8(at, value);
+  } else if (type === "u16" || type === "i16") {
     view.setUint16(at, value, true);
+  } else if (type === "i24") {
+    view.setUint16(at, value, true);
+    view.setUint8(at + 2, value >> 16);
   } else if (type === "f64") {
     view.setFloat64(at, value, true);
   } else if (type === "u64") {
     view.setBigUint64(at, BigInt(value), true);
   } else {
-    view.setUint32(at, value, true); // of a negative number this writes the two's complement
+    view.setUint32(at, value, true); // of a negative number these write the two's complement
   }
 }

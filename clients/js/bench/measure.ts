@@ -16,6 +16,7 @@ import { decodeV1, decodeV2, Kind, type RowV1 } from "../src/frames.js";
 import type { CandleRow } from "../src/frames_candles.js";
 import type { PriceRow, QuoteRow } from "../src/frames_newest.js";
 import type { TradeRow } from "../src/frames_trades.js";
+import { timesUs } from "./rounds.js";
 import { NAMES, RECORDS, type Sample, type SampleName, samples } from "./sample.js";
 
 const ROUNDS = 150;
@@ -56,9 +57,10 @@ function measureDecoding(sample: Sample, roundMs: number): Result {
   const read = READERS[name];
   const readJson = JSON_READERS[name];
   const rows = name === "v1 price" ? rowsOfV1 : rowsOfV2;
-  const [readUs, rowsUs, jsonUs] = bestUs(
+  const [[readUs], [rowsUs], [jsonUs]] = timesUs(
     [(turn) => read(frames[turn]), (turn) => rows(frames[turn]), (turn) => readJson(texts[turn])],
     frames.length,
+    ROUNDS,
     roundMs,
   );
   return {
@@ -79,47 +81,18 @@ function measureChecksums(roundMs: number): ChecksumResult[] {
   return [902, 1_212].flatMap((size) => {
     const bytes = Uint8Array.from({ length: size + 4 }, (_, at) => (at * 7_919) >> 3);
     const there = Object.entries(ways).flatMap(([name, way]) => (way ? [{ name, way }] : []));
-    const times = bestUs(
+    const times = timesUs(
       there.map(
         ({ way }) =>
           () =>
             way(bytes, 4),
       ),
       1,
+      ROUNDS,
       roundMs,
     );
-    return there.map(({ name }, index) => ({ name, bytes: size, us: times[index] }));
+    return there.map(({ name }, index) => ({ name, bytes: size, us: times[index][0] }));
   });
-}
-
-type Work = (turn: number) => number;
-
-/** Where results go, so that no compiler finds out that nobody wants them. */
-const kept = { sum: 0 };
-
-/** Return the best time of each work. */
-function bestUs(works: Work[], turns: number, roundMs: number): number[] {
-  const best = works.map(() => Number.POSITIVE_INFINITY);
-  for (let round = 0; round < ROUNDS; round++) {
-    works.forEach((work, index) => {
-      best[index] = Math.min(best[index], onceUs(work, turns, roundMs));
-    });
-  }
-  return best;
-}
-
-function onceUs(work: Work, turns: number, roundMs: number): number {
-  const started = performance.now();
-  let done = 0;
-  let elapsedMs = 0;
-  do {
-    for (let turn = 0; turn < 64; turn++) {
-      kept.sum += work(turn % turns);
-    }
-    done += 64;
-    elapsedMs = performance.now() - started;
-  } while (elapsedMs < roundMs);
-  return (elapsedMs * 1000) / done;
 }
 
 /** Reads the fields of all records of a message. */
