@@ -7,7 +7,7 @@ protocol leave `ServerState.connections` then, to know when it may stop: there i
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from uvicorn.server import ServerState
 
@@ -54,6 +54,8 @@ class Entrance:
 
 class Place:
     """One connection, as it is counted until it leaves."""
+
+    __slots__ = ("_addresses", "_entrance", "_is_left", "is_granted")
 
     def __init__(self, entrance: Entrance, peer: str) -> None:
         """An empty peer, on a Unix socket, is not counted by address."""
@@ -103,14 +105,17 @@ class HandedOver(ServerState):
 
     def __init__(self, state: ServerState, place: Place) -> None:
         self.total_requests = state.total_requests
-        self.connections = _Connections(state.connections, place)
+        self.connections = cast(set[Any], _Connections(state.connections, place))
         self.tasks = state.tasks
         self.default_headers = state.default_headers
 
 
-class _Connections(set[Any]):
+class _Connections:
+    """What uvicorn's protocols do with the set of all connections. Each WebSocket keeps one: it is lean."""
+
+    __slots__ = ("_open_ones", "_place")
+
     def __init__(self, open_ones: set[Any], place: Place) -> None:
-        super().__init__()
         self._open_ones = open_ones
         self._place = place
 

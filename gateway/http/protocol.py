@@ -212,6 +212,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._stall.stop()
             self.server_state = HandedOver(self.server_state, self._place)
             self.handle_websocket_upgrade()
+            # It refers to us, as we to it: without this both would stay until the cycle collector looks.
+            self.parser = None  # type: ignore[assignment]  # as uvicorn does when the connection is lost
 
     # Ending
 

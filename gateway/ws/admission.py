@@ -45,9 +45,12 @@ class Applicant(Socket, Protocol):
     """The client, as its admission sees it."""
 
     transport: asyncio.Transport
-    peer: tuple[str, int] | None
     session: ServerSession
     has_market_watch: bool
+
+    @property
+    def peer(self) -> tuple[str, int] | None:
+        """Whose socket it is."""
 
     @property
     def can_speak(self) -> bool:
@@ -71,6 +74,8 @@ class Applicant(Socket, Protocol):
 
 class Admission:
     """One client's."""
+
+    __slots__ = ("_access", "_address", "_client", "_held", "_opened_s", "identity")
 
     def __init__(self, client: Applicant, access: Access) -> None:
         self.identity: Identity | None = None

@@ -36,8 +36,8 @@ HEAD_START: Final = 200
 are a little lower."""
 
 Ask: TypeAlias = Callable[[int, int, int, bool], Awaitable[list[Trade]]]
-"""Get trades of a symbol from its feed worker, first to last id; it returns those that there are. True: look
-a second time for what is not there at once."""
+"""Get trades of a symbol from its feed worker, first to last id; it returns those that there are. True: wait
+for what is not there now and may still come."""
 
 
 class Receiver(Protocol):
@@ -259,10 +259,10 @@ class Delivery:
                     yield items
 
     async def _ask(self, symbol_id: int, absent: Range, cause: GapCause) -> AsyncIterator[list[Item]]:
-        look_twice = True
+        whole = True
         for first, last in cut([absent]):
-            trades = await self._replays.ask(symbol_id, first, last, look_twice)
-            look_twice = len(trades) == last - first + 1
+            trades = await self._replays.ask(symbol_id, first, last, whole)
+            whole = len(trades) == last - first + 1
             items = list(with_gaps(symbol_id, first, last, trades, cause))
             for start in range(0, len(items), RECORDS_A_FRAME):
                 yield items[start : start + RECORDS_A_FRAME]

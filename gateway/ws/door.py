@@ -18,6 +18,8 @@ from gateway.ws.stream import StreamClient
 class Door(asyncio.Protocol):
     """One upgrade."""
 
+    __slots__ = ("_client", "_given", "_transport")
+
     streams: ClassVar[dict[bytes, type[Client]]]
     otherwise: ClassVar[type[Client]]
     """Refuses a path that is no stream."""
@@ -64,7 +66,7 @@ class Door(asyncio.Protocol):
 
 def protocol_class(clients: Clients) -> type[Door]:
     """Make the class that uvicorn creates for each upgrade to this gateway."""
-    shared = {"clients": clients, "max_message_bytes": clients.limits.max_message_bytes}
+    shared = {"__slots__": (), "clients": clients, "max_message_bytes": clients.limits.max_message_bytes}
     streams: dict[bytes, type[Client]] = {
         one.path.encode(): type(f"Gateway{one.__name__}", (one,), shared)
         for one in (StreamClient, CandleClient)

@@ -17,9 +17,10 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 from websockets.http11 import Request
 
+from gateway.native.sender import Target, Wanted, target_of
 from gateway.ws.access import Access
 from gateway.ws.admission import Admission
-from gateway.ws.audience import Audience, Watchlist
+from gateway.ws.audience import NOTHING, Audience, Watchlist
 from gateway.ws.candles.delivery import CandleDelivery
 from gateway.ws.candles.frames import encode_changes
 from gateway.ws.candles.replays import CandleReplays
@@ -52,6 +53,8 @@ class ClientLimits:
     max_lag_s: float = 10.0
     ping_interval_s: float = 20.0
     pong_timeout_s: float = 20.0
+    send: Wanted = "auto"
+    """By which way frames are sent, `gateway/native/sender.py`."""
 
 
 class Clients:
@@ -107,7 +110,22 @@ class Clients:
 
 
 class Client(Connection):
-    """One client: its session, its audience, its outbox. A subclass says what it streams."""
+    """One client: its session, its audience, its outbox. A subclass says what it streams.
+
+    There are thousands, most of which want prices and nothing else: what few need is made when it is needed.
+    """
+
+    __slots__ = (
+        "_candles",
+        "_heard_s",
+        "_pinged_s",
+        "admission",
+        "audience",
+        "form",
+        "outbox",
+        "session",
+        "target",
+    )
 
     path: ClassVar[str]
     has_market_watch = False
@@ -115,12 +133,12 @@ class Client(Connection):
     clients: ClassVar[Clients]
     session: ServerSession
     form: int
-    write: Callable[[bytes], None]
+    target: Target
 
     def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
         super().__init__(config, server_state, app_state)
         self.outbox = Outbox()
-        self.candles = CandleDelivery(self, self.clients.candle_replays)
+        self._candles: CandleDelivery | None = None
         self.admission = Admission(self, self.clients.access)
         self.audience: Audience | None = None
         self._heard_s = time.monotonic()
@@ -150,7 +168,7 @@ class Client(Connection):
 
     def on_open(self) -> None:
         limits = self.clients.limits
-        self.write = self.transport.write
+        self.target = target_of(self.transport)
         self.transport.set_write_buffer_limits(high=limits.max_buffer_bytes)
         _keep_kernel_buffer_small(self.transport, limits.max_buffer_bytes)
         self.clients.connected.add(self)
@@ -215,26 +233,21 @@ class Client(Connection):
         self.admission.on_lost()
         self.clients.on_watched()
         self.clients.closed_by_code[self.close_code or 1006] += 1
-        self.leave()
 
-    def close(self, code: int, reason: str = "") -> None:
-        if self.is_open:
-            self.leave()
-        super().close(code, reason)
-
-    def leave(self) -> None:
-        """Get nothing more."""
+    def on_closing(self) -> None:
         self._leave_audience()
-        self.candles.stop()
+        if self._candles is not None:
+            self._candles.stop()
 
     # The stream
 
     def join(self) -> None:
         """Join the audience of what is watched now, or none."""
         self._leave_audience()
-        self.candles.forget(self.session.candles)
+        if self._candles is not None:
+            self._candles.forget(self.session.candles)
         watchlist = self.watchlist()
-        if not any(watchlist[1:]):
+        if not any(watchlist[1:]) or not self.can_speak:
             return
         self.audience = self.clients.fanout.audiences.join(watchlist, self)
         self.audience.venues = self.clients.fanout.candles.venues_of(watchlist.candles)
@@ -251,6 +264,18 @@ class Client(Connection):
         self.clients.fanout.count(1, len(frames))
 
     # Candles
+
+    @property
+    def candles(self) -> CandleDelivery:
+        if self._candles is None:
+            self._candles = CandleDelivery(self, self.clients.candle_replays)
+            if self.outbox.is_full:
+                self._candles.on_full()
+        return self._candles
+
+    def live_candles(self) -> frozenset[SeriesKey]:
+        """Say which candles the fan-out writes."""
+        return self._candles.live(self.session.candles) if self._candles is not None else NOTHING
 
     @property
     def watched_candles(self) -> set[SeriesKey]:
@@ -281,7 +306,8 @@ class Client(Connection):
     def pause_writing(self) -> None:
         """Called by the transport when its buffer is full."""
         self.outbox.full_since_s = time.monotonic()
-        self.candles.on_full()
+        if self._candles is not None:
+            self._candles.on_full()
         if self.audience is not None:
             self.audience.pause(self)
 
@@ -293,7 +319,8 @@ class Client(Connection):
             self.audience.resume(self)
 
     def catch_up(self) -> None:
-        self.candles.catch_up()
+        if self._candles is not None:
+            self._candles.catch_up()
 
     def miss(self, kind: Kind, baseline: dict[int, int]) -> None:
         for symbol_id, changes in baseline.items():

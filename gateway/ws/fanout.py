@@ -11,26 +11,29 @@ candle that became final or was corrected (`candles/board.py`).
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import numpy as np
 
 from gateway.metrics import Histogram
+from gateway.native.sender import Sender
 from gateway.ws.audience import Audience, Audiences, Member, as_ids
 from gateway.ws.candles.board import CandleBoard
 from gateway.ws.candles.frames import CandleEncoder
 from gateway.ws.candles.series import CandleMark
+from gateway.ws.compact import CompactPrices
 from gateway.ws.connection import frame_binary
-from gateway.ws.outbox import KINDS
 from gateway.ws.trades import TradeEncoder, TradeLanes
 from protocol.batches import Batch
 from protocol.events import Kind
 from protocol.frames import LAYOUTS, V1, Frame, seal_v1, seal_v2
+from protocol.symbols import SymbolTable
 from protocol.table import PriceTable
 
 HOPS: Final = ("exchange_to_feed", "feed", "bus", "gateway", "client")
 """The last one is from a ping to its answer: what was written before it has been received by then."""
+TABLES: Final = (Kind.PRICE, Kind.QUOTE, Kind.ENIGMA)
 LOSSLESS: Final = (Kind.TRADE, Kind.GAP)
 MAX_WRITE_BYTES: Final = 256 * 1024
 """More trades or candles than that at once (after an outage) are not put before every client's socket, but
@@ -44,10 +47,13 @@ def now_us() -> int:
 class Fanout:
     """The newest values of all symbols, and everybody who watches some of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, symbols: SymbolTable, sender: Sender | None = None) -> None:
+        """Without a sender, every frame goes through its client's transport."""
+        self.sender: Final = sender or Sender("python")
         self.trades = TradeLanes()
         self.candles = CandleBoard()
-        self.tables = {kind: PriceTable(kind) for kind in KINDS}
+        self.tables = {kind: PriceTable(kind) for kind in TABLES}
+        self.compact = CompactPrices(self.tables[Kind.PRICE], symbols)
         self.audiences = Audiences()
         self.hops = {hop: Histogram() for hop in HOPS}
         self.frames_written = 0
@@ -55,7 +61,9 @@ class Fanout:
         self.flushes = 0
         self.last_price_us = 0
         """When the newest price arrived here; 0 before the first."""
-        self._dirty: dict[Kind, dict[int, int]] = {kind: {} for kind in KINDS}
+        self._dirty: dict[Kind, dict[int, int]] = {kind: {} for kind in TABLES}
+        self._due: dict[Audience, bytes] = {}
+        """Frames of this flush, in their order. Empty between flushes."""
         self._arrived_us = 0
         self._is_flush_due = False
 
@@ -123,32 +131,59 @@ class Fanout:
         """Write everything that changed since the last flush to everybody who watches it."""
         self._is_flush_due = False
         time_us = now_us()
-        for kind in KINDS:
+        for kind in TABLES:
             dirty, self._dirty[kind] = self._dirty[kind], {}
             if dirty:
                 self._flush_kind(kind, dirty, time_us)
-        self.flush_trades()
+            if dirty and kind is Kind.PRICE and self.audiences.watched(Kind.COMPACT):
+                self._flush_compact(dirty, time_us)
+        self._write_trades()
         if self.candles.is_dirty:
-            self.flush_candles()
+            self._write_candles()
+        self._send()
         self.flushes += 1
         self.hops["gateway"].add(now_us() - self._arrived_us)
 
     def _flush_kind(self, kind: Kind, dirty: dict[int, int], time_us: int) -> None:
-        concerned = self.audiences.concerned(kind, dirty)
+        dirty = {one: dirty[one] for one in sorted(dirty)}
+        for audience, frame in self._frames_of(kind, dirty, time_us):
+            if audience.slow:
+                watched = audience.watchlist.watched(kind)
+                self._note_missed(audience, kind, {one: dirty[one] for one in dirty if one in watched})
+            self._write(audience, frame)
+
+    def _frames_of(self, kind: Kind, dirty: dict[int, int], time_us: int) -> Iterator[tuple[Audience, bytes]]:
+        """Encode for each audience what it watches of the changed, in the order of these."""
+        audiences = self.audiences
+        encoders = _Encoders(self.tables[kind], audiences.watched(kind), dirty, time_us)
+        if not audiences.is_mostly(kind, dirty):
+            for audience, ids in audiences.concerned(kind, dirty).items():
+                encoder = encoders[audience.form]
+                yield audience, encoder.frame(b"".join([encoder.records[one] for one in ids]))
+            return
+        for audience, pick in audiences.picks(kind).items():
+            encoder = encoders[audience.form]
+            body = b"".join(pick(encoder.records))
+            if body:
+                yield audience, encoder.frame(body)
+
+    def _flush_compact(self, dirty: dict[int, int], time_us: int) -> None:
+        concerned = self.audiences.concerned(Kind.COMPACT, dirty)
         if not concerned:
             return
-        encoders: dict[int, _Encoder] = {}
+        watched = {one: dirty[one] for ids in concerned.values() for one in ids}
+        frames = self.compact.on_flush(watched, time_us)
         for audience, ids in concerned.items():
-            version = audience.watchlist.form
-            encoder = encoders.get(version)
-            if encoder is None:
-                encoder = encoders[version] = _Encoder(self.tables[kind], version, dirty, time_us)
             if audience.slow:
-                self._note_missed(audience, kind, {one: dirty[one] for one in ids})
-            self._write(audience, encoder.frame(ids))
+                self._note_missed(audience, Kind.COMPACT, {one: dirty[one] for one in ids})
+            self._write(audience, frames.of(ids))
 
     def flush_trades(self) -> None:
         """Write all trades and gaps that are to be delivered to everybody who watches them."""
+        self._write_trades()
+        self._send()
+
+    def _write_trades(self) -> None:
         deliveries = self.trades.take()
         if not deliveries:
             return
@@ -166,12 +201,15 @@ class Fanout:
             for member in audience.flowing:
                 member.miss_trades(marks)
                 too_much.append(member)
-        for member in too_much:  # only now, because a member may change its audience over this
-            member.catch_up()
+        self._let_catch_up(too_much)
         self.trades.tell_waiters(deliveries)
 
     def flush_candles(self) -> None:
         """Write all candles that changed to everybody who watches them."""
+        self._write_candles()
+        self._send()
+
+    def _write_candles(self) -> None:
         board = self.candles
         changes = board.take()
         concerned = self.audiences.concerned(Kind.CANDLE, changes)
@@ -187,25 +225,42 @@ class Fanout:
             elif frames:
                 self._write(audience, frames)
         board.on_flushed()
-        for member in too_much:  # only now, because a member may change its audience over this
+        self._let_catch_up(too_much)
+
+    def _let_catch_up(self, members: list[Member]) -> None:
+        if members:  # they write by themselves, and may change their audiences: what is due goes first
+            self._send()
+        for member in members:
             member.catch_up()
 
     def _note_missed(self, audience: Audience, kind: Kind, changed: dict[int, int]) -> None:
-        totals = self.tables[kind].changes
+        totals = self.table_of(kind).changes
         baseline = {symbol_id: int(totals[symbol_id]) - count for symbol_id, count in changed.items()}
         for member in audience.slow:
             member.miss(kind, baseline)
 
-    def _write(self, audience: Audience, frame: bytes) -> None:
-        # A write may find the socket full and pause its member, so iterate over a copy.
-        writes = tuple(audience.flowing.values())
-        for write in writes:
-            write(frame)
-        self.count(len(writes), len(frame))
+    def _write(self, audience: Audience, frames: bytes) -> None:
+        """Have frames sent at the end of this flush: all of a client's together are one system call."""
+        due = self._due.get(audience)
+        self._due[audience] = frames if due is None else due + frames
+        self.count(len(audience.flowing), len(frames))
+
+    def _send(self) -> None:
+        due, self._due = self._due, {}
+        queue = self.sender.queue
+        try:
+            for audience, frames in due.items():
+                queue(frames, audience.targets)
+        finally:  # what is queued must not outlast this turn of the loop
+            self.sender.flush()
 
     def count(self, frames: int, frame_bytes: int) -> None:
         self.frames_written += frames
         self.bytes_written += frames * frame_bytes
+
+    def table_of(self, kind: Kind) -> PriceTable:
+        """Return where the values of a kind are: compact prices are prices."""
+        return self.tables[Kind.PRICE if kind is Kind.COMPACT else kind]
 
     def newest(self, kind: Kind, version: int, ids: list[int], baseline: dict[int, int]) -> bytes | None:
         """Encode the newest values of some symbols for one client, or None if none has a value yet.
@@ -213,7 +268,7 @@ class Fanout:
         `baseline` holds how often a symbol had changed when the client last got it, so that its
         record can say how many changes it stands for; without a baseline it stands for one.
         """
-        table = self.tables[kind]
+        table = self.table_of(kind)
         known = table.known(as_ids(ids))
         if not len(known):
             return None
@@ -222,15 +277,33 @@ class Fanout:
         totals = table.changes[known]
         before = np.fromiter((baseline.get(int(one), -1) for one in known), np.int64)
         changes = np.where(before < 0, 1, totals - before)
+        if kind is Kind.COMPACT:
+            return self.compact.encode_newest(known, changes, now_us())
         return frame_binary(table.encode_v2(known, changes, now_us()))
+
+
+class _Encoders(dict[int, "_Encoder"]):
+    """The encoders of one flush, by version."""
+
+    def __init__(
+        self, table: PriceTable, watched: Iterable[int], dirty: dict[int, int], time_us: int
+    ) -> None:
+        super().__init__()
+        self._given = (watched, table, dirty, time_us)
+
+    def __missing__(self, version: int) -> "_Encoder":
+        encoder = self[version] = _Encoder(version, *self._given)
+        return encoder
 
 
 class _Encoder:
     """The frames of one flush in one version: records packed once, frames shared."""
 
-    def __init__(self, table: PriceTable, version: int, dirty: dict[int, int], time_us: int) -> None:
+    def __init__(
+        self, version: int, watched: Iterable[int], table: PriceTable, dirty: dict[int, int], time_us: int
+    ) -> None:
         ids = as_ids(dirty)
-        self._frames: dict[tuple[int, ...], bytes] = {}
+        self._frames: dict[bytes, bytes] = {}
         self._seal: Callable[[bytes, int], bytes]
         if version == 1:
             packed, size = table.pack_v1(ids), V1.dtype.itemsize
@@ -239,18 +312,18 @@ class _Encoder:
             changes = np.fromiter(dirty.values(), np.int64)
             packed, size = table.pack_v2(ids, changes, time_us), LAYOUTS[table.kind].dtype.itemsize
             self._seal = lambda body, count: seal_v2(table.kind, body, count, time_us)
-        self._record = {
-            symbol_id: packed[place * size : (place + 1) * size] for place, symbol_id in enumerate(dirty)
-        }
+        self._record_bytes = size
+        self.records = dict.fromkeys(watched, b"")
+        """By id: of each symbol that anybody watches, nothing if it has not changed."""
+        for place, symbol_id in enumerate(dirty):
+            self.records[symbol_id] = packed[place * size : (place + 1) * size]
 
-    def frame(self, ids: list[int]) -> bytes:
-        """Return the WebSocket frame with these records, the same bytes for the same ids."""
-        key = tuple(ids)
-        frame = self._frames.get(key)
+    def frame(self, body: bytes) -> bytes:
+        """Return the WebSocket frame with these records, the same bytes for the same records."""
+        frame = self._frames.get(body)
         if frame is None:
-            record = self._record
-            body = b"".join([record[symbol_id] for symbol_id in ids])
-            frame = self._frames[key] = frame_binary(self._seal(body, len(ids)))
+            count = len(body) // self._record_bytes
+            frame = self._frames[body] = frame_binary(self._seal(body, count))
         return frame
 
 

@@ -14,19 +14,21 @@ from typing import Final
 from gateway.ws.lane import Mark
 from protocol.events import Kind
 
-KINDS: Final = (Kind.PRICE, Kind.QUOTE, Kind.ENIGMA)
+KINDS: Final = (Kind.PRICE, Kind.QUOTE, Kind.ENIGMA, Kind.COMPACT)
 """Of these the newest value counts."""
 
 
 class Outbox:
     """The symbols that changed behind a full socket."""
 
+    __slots__ = ("_missed", "full_since_s", "marks")
+
     def __init__(self) -> None:
         self.full_since_s = 0.0
         """When the socket stopped taking more, by the monotonic clock; 0 while it flows."""
         self.marks: dict[int, Mark] = {}
         """Up to where the trades of a symbol were written, where that is not up to the last one."""
-        self._missed: dict[Kind, dict[int, int]] = {kind: {} for kind in KINDS}
+        self._missed: dict[Kind, dict[int, int]] = {}
 
     @property
     def is_full(self) -> bool:
@@ -34,7 +36,7 @@ class Outbox:
 
     def note(self, kind: Kind, symbol_id: int, changes_before: int) -> None:
         """Note a change that was not written; the first note of a symbol fixes its baseline."""
-        self._missed[kind].setdefault(symbol_id, changes_before)
+        self._missed.setdefault(kind, {}).setdefault(symbol_id, changes_before)
 
     def note_trades(self, symbol_id: int, mark: Mark) -> None:
         """Note that trades after a mark were not written; the first note of a symbol holds."""
@@ -42,12 +44,13 @@ class Outbox:
 
     def take(self, kind: Kind) -> dict[int, int]:
         """Return what was missed, with each symbol's baseline, and forget it."""
-        missed, self._missed[kind] = self._missed[kind], {}
-        return missed
+        return self._missed.pop(kind, {})
 
     def forget(self, watched: frozenset[int], kind: Kind) -> None:
         """Drop what the client no longer watches."""
-        self._missed[kind] = {one: base for one, base in self._missed[kind].items() if one in watched}
+        missed = self._missed.get(kind)
+        if missed is not None:
+            self._missed[kind] = {one: base for one, base in missed.items() if one in watched}
 
     def is_late(self, now_s: float, max_lag_s: float) -> bool:
         return self.is_full and now_s - self.full_since_s > max_lag_s

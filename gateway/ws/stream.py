@@ -9,7 +9,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from gateway.ws.audience import Watchlist
+from gateway.ws.audience import NOTHING, Watchlist, frozen
 from gateway.ws.delivery import Delivery
 from gateway.ws.endpoint import Client
 from gateway.ws.outbox import KINDS
@@ -18,7 +18,9 @@ from protocol.session import SUBPROTOCOL_V1, SUBPROTOCOL_V2, VERSIONS, Reaction,
 
 
 class StreamClient(Client):
-    """Prices, quotes, trades, candles and Enigma levels, in the version that it has chosen."""
+    """Prices, quotes, trades, candles and Enigma levels, in the version and the kinds that it has chosen."""
+
+    __slots__ = ("_trades", "_watched_trades")
 
     path = "/api/v1/ws"
     subprotocols = (SUBPROTOCOL_V1, SUBPROTOCOL_V2)
@@ -26,8 +28,8 @@ class StreamClient(Client):
 
     def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
         super().__init__(config, server_state, app_state)
-        self.trades = Delivery(self, self.clients.replays)
-        self._watched_trades: frozenset[int] = frozenset()
+        self._trades: Delivery | None = None
+        self._watched_trades: frozenset[int] = NOTHING
 
     # The connection
 
@@ -46,37 +48,52 @@ class StreamClient(Client):
         if reaction.added:
             self._send_newest(reaction.added)
 
-    def leave(self) -> None:
-        super().leave()
-        self.trades.stop()
+    def on_closing(self) -> None:
+        super().on_closing()
+        if self._trades is not None:
+            self._trades.stop()
 
     # The stream
 
+    @property
+    def trades(self) -> Delivery:
+        if self._trades is None:
+            self._trades = Delivery(self, self.clients.replays)
+            if self.outbox.is_full:
+                self._trades.on_full()
+        return self._trades
+
     def join(self) -> None:
-        self._watched_trades = frozenset(self.session.trades)
-        self.trades.forget(self._watched_trades)
+        self._watched_trades = frozen(self.session.trades)
+        if self._trades is not None:
+            self._trades.forget(self._watched_trades)
         super().join()
 
     def watchlist(self) -> Watchlist:
         session = self.session
         watchlist = Watchlist(
             self.form,
-            frozenset(session.prices | session.market_watch),
-            frozenset(session.quotes),
-            self.trades.live(self._watched_trades),
-            frozenset(session.enigma),
-            self.candles.live(session.candles),
+            frozen(session.prices | session.market_watch),
+            frozen(session.quotes),
+            self._trades.live(self._watched_trades) if self._trades is not None else NOTHING,
+            frozen(session.enigma),
+            self.live_candles(),
+            frozen(session.compact),
         )
         for kind in KINDS:
             self.outbox.forget(watchlist.watched(kind), kind)
         return watchlist
 
     def _send_newest(self, ids: list[int]) -> None:
-        watchlist = self.audience.watchlist if self.audience else None
+        if self.audience is None:
+            return
         for kind in KINDS:
-            wanted = [one for one in ids if watchlist and one in watchlist.watched(kind)]
+            watched = self.audience.watchlist.watched(kind)
+            wanted = [one for one in ids if one in watched] if watched else []
+            if not wanted:
+                continue
             if self.outbox.is_full:
-                totals = self.clients.fanout.tables[kind].changes
+                totals = self.clients.fanout.table_of(kind).changes
                 self.miss(kind, {one: int(totals[one]) - 1 for one in wanted if one < len(totals)})
             else:
                 self._send_values(kind, wanted, {})
@@ -89,7 +106,8 @@ class StreamClient(Client):
     # A slow client
 
     def pause_writing(self) -> None:
-        self.trades.on_full()
+        if self._trades is not None:
+            self._trades.on_full()
         super().pause_writing()
 
     def catch_up(self) -> None:
@@ -97,5 +115,6 @@ class StreamClient(Client):
             missed = self.outbox.take(kind)
             if missed:
                 self._send_values(kind, list(missed), missed)
-        self.trades.catch_up()
+        if self._trades is not None:
+            self._trades.catch_up()
         super().catch_up()

@@ -1,6 +1,10 @@
 """`/ws`: one client of the JSON candle stream (`protocol/candle_stream.py`)."""
 
 from http import HTTPStatus
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
 
 from gateway.ws.audience import Form, Watchlist
 from gateway.ws.connection import Refusal
@@ -12,10 +16,15 @@ from protocol.errors import BadMessage
 class CandleClient(Client):
     """Candles as JSON: the final ones and, if the address asks for them, the running ones too."""
 
+    __slots__ = ("_is_welcome", "_wish")
+
     path = "/ws"
     session: CandleSession
     _wish: CandleWish
-    _is_welcome = False
+
+    def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
+        super().__init__(config, server_state, app_state)
+        self._is_welcome = False
 
     def read_address(self, query: str) -> Refusal | None:
         try:
@@ -38,4 +47,4 @@ class CandleClient(Client):
             self.act(reaction)
 
     def watchlist(self) -> Watchlist:
-        return Watchlist(self.form, candles=self.candles.live(self.session.candles))
+        return Watchlist(self.form, candles=self.live_candles())

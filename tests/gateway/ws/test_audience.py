@@ -1,6 +1,9 @@
+import asyncio
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.native.sender import BY_TRANSPORT, Target
 from gateway.ws.audience import Audiences, Watchlist
 from gateway.ws.candles.series import CandleMark
 from gateway.ws.lane import Mark
@@ -11,9 +14,8 @@ class Recorder:
     """A member that keeps what it is told."""
 
     def __init__(self) -> None:
-        self.written: list[bytes] = []
         self.missed: list[tuple[Kind, dict[int, int]]] = []
-        self.write = self.written.append
+        self.target = Target(BY_TRANSPORT, asyncio.WriteTransport())
 
     def miss(self, kind: Kind, baseline: dict[int, int]) -> None:
         self.missed.append((kind, baseline))
@@ -61,6 +63,13 @@ def test_prices_and_quotes_are_watched_apart():
     assert audiences.concerned(Kind.QUOTE, [1]) == {quotes: [1]}
 
 
+def test_compact_prices_are_watched_apart_from_prices():
+    audiences = Audiences()
+    compact = audiences.join(Watchlist(2, compact=frozenset({1})), Recorder())
+    audiences.join(watchlist(1, version=2), Recorder())
+    assert audiences.concerned(Kind.COMPACT, [1, 2]) == {compact: [1]}
+
+
 def test_trades_are_watched_apart_from_prices():
     audiences = Audiences()
     trades = audiences.join(Watchlist(2, frozenset(), frozenset(), frozenset({1})), Recorder())
@@ -84,6 +93,21 @@ def test_a_paused_member_is_not_written_to_until_it_resumes():
     audience.resume(member)
     assert list(audience.flowing) == [member]
     assert audience.slow == set()
+
+
+def test_the_targets_are_always_those_of_the_members_who_flow():
+    audiences = Audiences()
+    first, second = Recorder(), Recorder()
+    audience = audiences.join(watchlist(1), first)
+    assert audience.targets == (first.target,)
+    audiences.join(watchlist(1), second)
+    assert audience.targets == (first.target, second.target)
+    audience.pause(first)
+    assert audience.targets == (second.target,)
+    audience.resume(first)
+    assert audience.targets == (second.target, first.target)
+    audiences.leave(audience, second)
+    assert audience.targets == (first.target,)
 
 
 @given(st.lists(st.tuples(st.sets(st.integers(1, 6)), st.booleans()), max_size=30))

@@ -8,11 +8,18 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
+from gateway.ws import connection
 from gateway.ws.endpoint import ClientLimits
 from protocol.errors import CloseCode
 from protocol.events import Kind, changes_of
 from protocol.frames import Frame, decode_v1, decode_v2
 from protocol.session import Limits
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait only for a moment for clients that are told to go."""
+    monkeypatch.setattr(connection, "CLOSE_TIMEOUT_S", 0.2)
 
 
 async def ask(client: ClientConnection, *symbols: str, **more: Any) -> None:
@@ -234,7 +241,7 @@ async def test_a_client_that_answers_no_ping_is_closed(make_rig):
         writer.close()
 
 
-async def test_a_client_that_answers_pings_stays(make_rig):
+async def test_a_client_that_answers_pings_stays(brief, make_rig):
     limits = ClientLimits(ping_interval_s=0.1, pong_timeout_s=0.1)
     async with make_rig(["ALIVE1USDT"], limits) as rig, rig.connect() as alive, rig.connect() as dead:
         dead.transport.pause_reading()
@@ -271,7 +278,7 @@ async def test_a_slow_client_gets_the_newest_value_of_each_symbol_when_it_reads_
         writer.close()
 
 
-async def test_a_client_that_stays_behind_is_closed_and_counted(make_rig):
+async def test_a_client_that_stays_behind_is_closed_and_counted(brief, make_rig):
     limits = ClientLimits(max_buffer_bytes=4_096, max_lag_s=0.2)
     async with make_rig(MANY, limits, send_buffer=4_096) as rig:
         _, writer = await open_raw(rig.port, MANY)

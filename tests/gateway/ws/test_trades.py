@@ -22,7 +22,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up what cannot be had in less than a second."""
     monkeypatch.setattr(repair, "HOLD_BACK_S", 0.3)
     monkeypatch.setattr(repair, "GIVE_UP_S", 0.6)
-    monkeypatch.setattr(trade_fetcher, "SECOND_LOOKS_S", (0.1,))
+    monkeypatch.setattr(trade_fetcher, "WHOLE_PATIENCE_S", 0.3)
 
 
 async def ask(client: ClientConnection, symbol: str, **more: Any) -> None:
