@@ -31,7 +31,9 @@ RECONNECT_WAIT_S: Final = 0.25
 CONNECT_TIMEOUT_S: Final = 5
 WRONG_LAST_SEQUENCE: Final = 10071
 """JetStream's error code when another message, of that subject or at all, was there first."""
-MAX_PENDING_BYTES: Final = 8 * 1024 * 1024
+MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
+"""Published and not taken by the server yet. Half of it is more than a second of the fastest burst: so long
+a server that is there may get no time from its machine, and nothing is lost."""
 
 log = structlog.get_logger()
 
@@ -131,6 +133,24 @@ class Bus:
             await self._client.publish(subject, payload)
         except NatsError as error:
             raise BusError(f"cannot publish: {error}") from error
+
+    @property
+    def has_room(self) -> bool:
+        """The server is there, and less than half waits for it of what the client can hold."""
+        return self._client.is_connected and self._client.pending_data_size <= MAX_PENDING_BYTES // 2
+
+    def publish_now(self, subject: str, payload: bytes) -> None:
+        """Hand a message to NATS from where nobody can wait, while there `has_room`. Raises BusError."""
+        step = self._client.publish(subject, payload)
+        try:
+            step.send(None)
+        except StopIteration:
+            return
+        except NatsError as error:
+            raise BusError(f"cannot publish: {error}") from error
+        # nats-py waits inside of `publish` for one thing only: room, when MAX_PENDING_BYTES are reached.
+        step.close()
+        raise BusError(f"cannot publish: more than {MAX_PENDING_BYTES} bytes wait")
 
     async def flush(self) -> None:
         """Wait until the server has everything."""

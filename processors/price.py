@@ -5,10 +5,12 @@ The rules of this file:
 - A trade is never merged. One whose id was here before is a duplicate: counted and dropped. One that is
   late (its id was missing) goes out late, and does not move the price.
 - GAP records stand between the trades, in the order in which they were told.
-- `volume` is the 24 h volume as the venue last stated it, plus the trades later than that statement.
+- `volume` is the 24 h volume as the venue last stated it, plus the trades later than that statement. It goes
+  out as a decimal number of as many digits as the symbol's quantities have.
 - A final bar of the venue goes out as it is, for the recorder: at most `MAX_WAITING_BARS` wait, the oldest
   go first; the recorder asks the venue for what it does not hear. It moves no price.
-- A batch has at most 100 records. What waits is bounded: prices and quotes by the number of symbols,
+- A batch has at most 100 records; batches in a row are followed by one message a symbol with all of its
+  trades in them (trade_queue.py). What waits is bounded: prices and quotes by the number of symbols,
   trades by `max_waiting_trades`; above it the oldest go unsent, are counted and told by `take_overflow`.
   The newest trades are kept beyond that (`tape`), so readers who see the jump can ask for them.
 
@@ -16,16 +18,18 @@ Pure: events in, encoded bus messages out; the clock is an argument.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from processors.tape import CAPACITY, Range, TradeTape, capacity_of
+from processors.trade_queue import Run, TradeQueue
 from protocol import subjects
 from protocol.batches import encode_batch
 from protocol.events import Gap, GapState, Kind, PriceFlag, Trade, TradeFlag
-from protocol.frames import LAYOUTS, seal_v2
+from protocol.frames import LAYOUTS, MAX_UNITS, seal_v2
 from protocol.intervals import format_interval
 from protocol.market import AggTrade, Bar, BookTop, DayTicker, MarketEvent, RawTrade, format_bar
 
@@ -48,6 +52,8 @@ class SymbolState:
     id: int
     native: str
     tape: TradeTape
+    units: float = 1e8
+    """How many steps of its quantities are 1."""
     price: float = 0.0
     price_sent_us: int = 0
     """When the venue last stated price or volume; if it did not say, when we received it."""
@@ -67,14 +73,12 @@ class SymbolState:
     quote_flags: int = 0
     quote_changes: int = 0
 
-
-class _Waiting(NamedTuple):
-    """A record of the lossless lane that has not been sent yet."""
-
-    kind: Kind
-    native: str
-    trade_id: int
-    record: bytes
+    @property
+    def volume(self) -> float:
+        """The 24 h volume by now, on the step of its quantities: a sum of floats is beside it."""
+        volume = self.stated_volume + self.traded_since
+        units = volume * self.units
+        return round(units) / self.units if units < MAX_UNITS else volume
 
 
 class Message(NamedTuple):
@@ -113,19 +117,21 @@ class PriceProcessor:
     _symbols: dict[str, SymbolState] = field(default_factory=dict)
     _prices: dict[str, SymbolState] = field(default_factory=dict)
     _quotes: dict[str, SymbolState] = field(default_factory=dict)
-    _trades: deque[_Waiting] = field(default_factory=deque)
+    _trades: TradeQueue = field(init=False)
     _bars: deque[Bar] = field(default_factory=deque)
-    _taken_in: int = 0
-    """How many records have ever come to `_trades`."""
     _overflow: dict[str, Range] = field(default_factory=dict)
     _sequence: int = 0
     _tape_capacity: int = CAPACITY
 
-    def add_symbol(self, native: str, symbol_id: int) -> None:
+    def __post_init__(self) -> None:
+        self._trades = TradeQueue(self.max_waiting_trades)
+
+    def add_symbol(self, native: str, symbol_id: int, quantity_precision: int = 8) -> None:
         """Know a symbol from now on; its events are dropped before that, and counted."""
         if native not in self._symbols:
             self._fit_tapes(len(self._symbols) + 1)
-            self._symbols[native] = SymbolState(symbol_id, native, TradeTape(self._tape_capacity))
+            tape = TradeTape(self._tape_capacity)
+            self._symbols[native] = SymbolState(symbol_id, native, tape, 10.0**quantity_precision)
 
     def drop_symbol(self, native: str) -> None:
         """Know a symbol no longer. What waits of it is sent all the same."""
@@ -164,15 +170,15 @@ class PriceProcessor:
     @property
     def has_room(self) -> bool:
         """Thousands of trades may come at once."""
-        return len(self._trades) <= self.max_waiting_trades // 2
+        return self._trades.has_room
 
     def mark(self) -> int:
         """Return a mark behind the trades that have come so far, for `is_past`."""
-        return self._taken_in
+        return self._trades.added
 
     def is_past(self, mark: int) -> bool:
         """Say whether nothing waits any more that came before a mark."""
-        return self._taken_in - len(self._trades) >= mark
+        return self._trades.added - len(self._trades) >= mark
 
     def take_overflow(self) -> dict[str, Range]:
         """Return for each symbol between which ids trades went unsent since the last call."""
@@ -202,6 +208,22 @@ class PriceProcessor:
             case Bar():
                 self._on_bar(state, event, received_us)
 
+    def on_run(self, native: str, run: Sequence[AggTrade], received_us: int) -> None:
+        """Take in trades of one symbol, each id one above the one before: as if each came for itself."""
+        state = self._symbols.get(native)
+        if state is None or not state.tape.goes_on_with(run[0].id):
+            for trade in run:
+                self.on_event(trade, received_us)
+            return
+        self.counters.events += len(run)
+        if not self.oldest_us:
+            self.oldest_us = received_us
+        records = _pack_run(state.id, run)
+        state.tape.add_run(records, run[-1].id)
+        self._enqueue(Run(Kind.TRADE, native, run[0].id, len(run), records))
+        _add_volume(state, run)
+        self._show(state, run[-1], received_us, len(run))
+
     def on_recovered(self, trade: AggTrade, received_us: int) -> None:
         """Take in a trade that was fetched from the venue afterwards."""
         self.counters.events += 1
@@ -227,7 +249,7 @@ class PriceProcessor:
         self.oldest_us = self.oldest_us or now_us
         if gap.state == GapState.LOST:
             state.tape.forget(gap.first_id, gap.last_id)
-        self._enqueue(_Waiting(Kind.GAP, native, gap.first_id, _GAP.pack(*gap)))
+        self._enqueue(Run(Kind.GAP, native, gap.first_id, 1, _GAP.pack(*gap)))
 
     def begin_anew(self, native: str) -> None:
         """Forget the ids of a symbol's trades: the venue counts from a new start."""
@@ -240,24 +262,22 @@ class PriceProcessor:
         if not state.tape.accept([row]):
             self.counters.duplicates += 1
             return
-        if trade.traded_us > state.stated_us:
-            state.traded_since += trade.quantity
-        self._enqueue(_Waiting(Kind.TRADE, state.native, trade.id, _TRADE.pack(*row)))
+        _add_volume(state, (trade,))
+        self._enqueue(Run(Kind.TRADE, state.native, trade.id, 1, _TRADE.pack(*row)))
         self._show(state, trade, received_us)
 
-    def _enqueue(self, waiting: _Waiting) -> None:
-        if len(self._trades) >= self.max_waiting_trades:
-            oldest = self._trades.popleft()
-            self.counters.dropped_trades += 1
+    def _enqueue(self, run: Run) -> None:
+        for oldest in self._trades.add(run):
+            self.counters.dropped_trades += oldest.count
             if oldest.native in self._symbols:
-                first_id, last_id = self._overflow.get(oldest.native, (oldest.trade_id, oldest.trade_id))
-                self._overflow[oldest.native] = min(first_id, oldest.trade_id), max(last_id, oldest.trade_id)
-        self._trades.append(waiting)
-        self._taken_in += 1
+                first_id, last_id = self._overflow.get(oldest.native, (oldest.first_id, oldest.last_id))
+                self._overflow[oldest.native] = min(first_id, oldest.first_id), max(last_id, oldest.last_id)
 
-    def _show(self, state: SymbolState, trade: AggTrade, received_us: int) -> None:
-        """Let a trade move the price, unless a newer one has."""
+    def _show(self, state: SymbolState, trade: AggTrade, received_us: int, changes: int = 1) -> None:
+        """Let a trade move the price, unless a newer one has; it may stand for so many in a row."""
         if trade.id > state.priced_id:
+            # Of some of them the price may have been shown already.
+            state.price_changes += min(changes, trade.id - state.priced_id) - 1
             state.priced_id = trade.id
             self._on_price(state, trade.price, trade.sent_us, received_us)
 
@@ -305,38 +325,47 @@ class PriceProcessor:
     # Out
 
     def take_batch(self, now_us: int) -> list[Message]:
-        """Encode the next batch, at most `max_batch` records: the wire message first, then one message
-        a symbol, then the venue's bars. Empty when nothing waits."""
-        trades = _take(self._trades, self.max_batch)
-        prices = _take_states(self._prices, self.max_batch - len(trades))
-        quotes = _take_states(self._quotes, self.max_batch - len(trades) - len(prices))
-        count = len(trades) + len(prices) + len(quotes)
-        bars = self._take_bars()
+        """Encode the next batch, at most `max_batch` records: the wire message first, then messages of
+        single symbols, then the venue's bars. Empty when nothing waits."""
+        waiting = len(self._trades)
+        runs = self._trades.take(self.max_batch)
+        count = waiting - len(self._trades)
+        prices = _take_states(self._prices, self.max_batch - count)
+        quotes = _take_states(self._quotes, self.max_batch - count - len(prices))
+        count += len(prices) + len(quotes)
+        bars = self._take_bars() if self._bars else []
         if not count:
             self._rest()
             return bars
-        price_records = [(state.native, _pack_price(state, now_us)) for state in prices]
-        quote_records = [(state.native, _pack_quote(state, now_us)) for state in quotes]
-        frames, messages = [], []
-        for kind, subject, records in (
-            (Kind.PRICE, subjects.prices, price_records),
-            (Kind.QUOTE, subjects.quotes, quote_records),
-        ):
-            if records:
-                frames.append(_seal(kind, [record for _, record in records], now_us))
-                for native, record in records:
-                    messages.append(Message(subject(self.venue, native), seal_v2(kind, record, 1, now_us)))
-        for lane_kind, run in groupby(trades, key=lambda waiting: waiting.kind):
-            records = [(waiting.native, waiting.record) for waiting in run]
-            frames.append(_seal(lane_kind, [record for _, record in records], now_us))
-            if lane_kind is Kind.TRADE:  # services read of gaps in the ledger
-                for native, record in records:
-                    sealed = seal_v2(lane_kind, record, 1, now_us)
-                    messages.append(Message(subjects.trades(self.venue, native), sealed))
+        frames: list[bytes] = []
+        messages: list[Message] = []
+        if prices:
+            records = [(subjects.prices(self.venue, one.native), _pack_price(one, now_us)) for one in prices]
+            messages += _seal_each(Kind.PRICE, records, frames, now_us)
+        if quotes:
+            records = [(subjects.quotes(self.venue, one.native), _pack_quote(one, now_us)) for one in quotes]
+            messages += _seal_each(Kind.QUOTE, records, frames, now_us)
+        messages += self._seal_trades(runs, frames, now_us)
         batch = self._encode(frames)
         self.counters.records += count
         self._rest()
         return [batch, *messages, *bars]
+
+    def _seal_trades(self, runs: list[Run], frames: list[bytes], now_us: int) -> list[Message]:
+        """Add the frames of the lossless lane to a batch; return what is due for single symbols."""
+        alone: dict[str, bytes] = {}
+        """Frames with a run of trades and no other: if that is all of a symbol, it is its message too."""
+        for same in _by_kind(runs):
+            frames.append(_seal_runs(same, now_us))
+            if len(same) == 1 and same[0].kind is Kind.TRADE:
+                alone[same[0].native] = frames[-1]
+        return [
+            Message(
+                subjects.trades(self.venue, native),
+                alone[native] if len(own) == 1 and native in alone else _seal_runs(own, now_us),
+            )
+            for native, own in self._trades.take_gathered().items()
+        ]
 
     def _take_bars(self) -> list[Message]:
         """Encode the venue's bars; there are few, so they all go."""
@@ -386,12 +415,54 @@ def trade_record(symbol_id: int, trade: AggTrade, flags: int = 0) -> Trade:
     return Trade(symbol_id, flags, count, trade.id, trade.traded_us, trade.price, trade.quantity)
 
 
-def _seal(kind: Kind, records: list[bytes], now_us: int) -> bytes:
-    return seal_v2(kind, b"".join(records), len(records), now_us)
+def _add_volume(state: SymbolState, trades: Sequence[AggTrade]) -> None:
+    """Add what was traded after the venue last stated the volume."""
+    since, stated_us = state.traded_since, state.stated_us
+    for trade in trades:
+        if trade.traded_us > stated_us:
+            since += trade.quantity
+    state.traded_since = since
 
 
-def _take(waiting: deque[_Waiting], most: int) -> list[_Waiting]:
-    return [waiting.popleft() for _ in range(min(most, len(waiting)))]
+def _pack_run(symbol_id: int, run: Sequence[AggTrade]) -> bytes:
+    """Pack the TRADE records of one symbol, live ones."""
+    pack = _TRADE.pack
+    return b"".join(
+        [
+            # Whether the taker sold is the only flag, and bit 0.
+            pack(symbol_id, sold, last_id - first_id + 1, trade_id, traded_us, price, quantity)
+            for _, trade_id, price, quantity, sold, traded_us, _, first_id, last_id in run
+        ]
+    )
+
+
+def _seal_each(
+    kind: Kind, records: list[tuple[str, bytes]], frames: list[bytes], now_us: int
+) -> list[Message]:
+    """Add one frame of all records to a batch; return one message each, to its subject."""
+    if len(records) == 1:
+        [(subject, record)] = records
+        frames.append(seal_v2(kind, record, 1, now_us))
+        return [Message(subject, frames[-1])]
+    frames.append(seal_v2(kind, b"".join([record for _, record in records]), len(records), now_us))
+    return [Message(subject, seal_v2(kind, record, 1, now_us)) for subject, record in records]
+
+
+def _by_kind(runs: list[Run]) -> Iterator[list[Run]]:
+    """Cut where trades and gaps follow each other."""
+    if len(runs) == 1:
+        yield runs  # as it is while little happens
+        return
+    for _, same in groupby(runs, key=attrgetter("kind")):
+        yield list(same)
+
+
+def _seal_runs(runs: list[Run], now_us: int) -> bytes:
+    """Encode runs of one kind as one frame."""
+    if len(runs) == 1:
+        return seal_v2(runs[0].kind, runs[0].records, runs[0].count, now_us)
+    records = b"".join([run.records for run in runs])
+    return seal_v2(runs[0].kind, records, sum([run.count for run in runs]), now_us)
 
 
 def _take_states(waiting: dict[str, SymbolState], most: int) -> list[SymbolState]:
@@ -409,7 +480,7 @@ def _pack_price(state: SymbolState, now_us: int, *, clear: bool = True) -> bytes
         state.price_flags | min(changes, 255) << 8,
         _saturated(now_us - state.price_sent_us),
         state.price,
-        state.stated_volume + state.traded_since,
+        state.volume,
     )
     if clear:
         state.price_changes = 0

@@ -14,7 +14,8 @@ Pure: whoever fills a hole, and how long that may take, is not known here.
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from typing import Final, TypeAlias
+from struct import Struct
+from typing import Final, TypeAlias, cast
 
 from protocol.events import Kind, Trade
 from protocol.frames import LAYOUTS
@@ -26,7 +27,7 @@ TRADES_A_REQUEST: Final = 5_000
 
 Range: TypeAlias = tuple[int, int]
 """First and last id, inclusive."""
-_RECORD: Final = LAYOUTS[Kind.TRADE].struct
+_RECORD: Final = cast("Struct", LAYOUTS[Kind.TRADE].struct)
 
 
 class TradeTape:
@@ -62,6 +63,24 @@ class TradeTape:
         if new:
             self._keep(new)
         return new
+
+    def goes_on_with(self, trade_id: int) -> bool:
+        """Say whether an id is simply the next one."""
+        return trade_id == self.last_id + 1
+
+    def add_run(self, packed: bytes, last_id: int) -> None:
+        """Take in packed trades that go on where the tape ends, each id one above the one before."""
+        if not self._ring:
+            self._ring = bytearray(self._capacity * _RECORD.size)
+        self.last_id = last_id
+        packed = packed[-self._capacity * _RECORD.size :]
+        end = (last_id + 1) % self._capacity * _RECORD.size
+        start = end - len(packed)
+        if start >= 0:
+            self._ring[start:end] = packed
+        else:  # over the end of the ring
+            self._ring[start:] = packed[: -end or None]
+            self._ring[:end] = packed[len(packed) - end :]
 
     @property
     def has_holes(self) -> bool:

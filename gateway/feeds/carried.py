@@ -158,8 +158,9 @@ class CarriedSymbols:
             return
         self._carried = wanted
         for native in sorted(new):
-            self._processor.add_symbol(native, self._listed[native].id)
-            take_up(self._listed[native])
+            instrument = self._listed[native]
+            self._processor.add_symbol(native, instrument.id, instrument.quantity_precision)
+            take_up(instrument)
         self._restore(new)
         self._tickers.ask(new)
         self._pool.want(wanted)

@@ -55,6 +55,8 @@ class IdGaps:
                 return Finding.NEXT
             self.holes.append((last_id + 1, new_id - 1))
             return Finding.JUMP
+        if not self.holes:
+            return Finding.KNOWN
         place = bisect_right(self.holes, new_id, key=_first_of) - 1
         if place < 0 or self.holes[place][1] < new_id:
             return Finding.KNOWN

@@ -2,18 +2,20 @@
 
 An older book top ends here, a final bar that did not come is written down; everything else but aggTrades
 passes through untouched. For those, `trades/lane.py` decides; this file does what it says: delivers, asks
-the venue's REST for several symbols at a time, keeps the clock.
+the venue's REST for several symbols at a time, keeps the clock. Trades of which each is simply the next one,
+which nearly all are, go through together.
 """
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol, cast
 
 from gateway.exchanges.venue import Venue
 from gateway.feeds.boundary import Boundary
 from gateway.feeds.budget import Budget
+from gateway.feeds.connections.turn import Turn
 from gateway.feeds.errors import Refused, VenueError
 from gateway.feeds.gaps import RisingIds
 from gateway.feeds.trades.bar_watch import BarWatch
@@ -43,6 +45,14 @@ class Outlet(Protocol):
         """Whether much may come at once."""
 
     def on_event(self, event: MarketEvent, received_us: int) -> None: ...
+
+    def on_run(self, native: str, run: Sequence[AggTrade], received_us: int) -> None:
+        """Take in trades of one symbol, each id one above the one before."""
+
+    def begin_turn(self) -> None:
+        """What comes until `end_turn` comes together."""
+
+    def end_turn(self) -> None: ...
 
     def on_recovered(self, trade: AggTrade, received_us: int) -> None: ...
 
@@ -149,6 +159,30 @@ class Hub:
         """Go on, before the first trade, where the venue had stopped trading, and miss nothing since."""
         self._lanes[native].restore(last_id, at_us, now_us(), GapCause.SKIPPED)
         self._look_at(self._lanes[native])
+
+    def on_turn(self, turn: Turn, received_us: int) -> None:
+        """Take in what came together."""
+        self._outlet.begin_turn()
+        for native, events in turn.items():
+            lane = self._lanes.get(native)
+            if lane is None:
+                for event in events:
+                    self.on_event(event, received_us)
+            else:
+                self._on_symbol(lane, events, received_us)
+        self._outlet.end_turn()
+
+    def _on_symbol(self, lane: TradeLane, events: list[MarketEvent], received_us: int) -> None:
+        start, count = 0, len(events)
+        while start < count:
+            end = lane.take_run(events, start)
+            if end == start:
+                self.on_event(events[start], received_us)
+                start += 1
+                continue
+            run = events if end - start == count else events[start:end]
+            self._outlet.on_run(lane.native, cast("list[AggTrade]", run), received_us)
+            start = end
 
     def on_event(self, event: MarketEvent, received_us: int) -> None:
         """Take in one event of the venue."""

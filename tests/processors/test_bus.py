@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 from nats.errors import NoRespondersError
 
+from processors import bus as bus_module
 from processors.bus import (
     Bus,
     BusAddress,
@@ -217,3 +218,32 @@ async def test_a_cancellation_that_comes_with_an_answer_or_a_refusal_is_heeded(r
     task.cancel()
     await asyncio.wait([task], timeout=5)
     assert task.cancelled()
+
+
+async def test_a_message_can_be_handed_over_from_where_nobody_can_wait(nats_url: str):
+    async with connect(address(nats_url), "test") as bus:
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+        await bus.subscribe("at.once", lambda _, payload: heard.put_nowait(payload))
+        await bus.flush()
+        for number in range(100):
+            bus.publish_now("at.once", b"%d" % number)
+        assert bus.pending_bytes > 0
+        async with asyncio.timeout(20):
+            assert [await heard.get() for _ in range(100)] == [b"%d" % number for number in range(100)]
+
+
+async def test_what_the_connection_cannot_hold_is_refused_at_once(
+    nats_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(bus_module, "MAX_PENDING_BYTES", 8_000_000)
+    async with connect(address(nats_url), "test") as bus:
+        assert bus.has_room
+        for _ in range(7):
+            bus.publish_now("at.once", bytes(1_000_000))
+        with pytest.raises(BusError, match="more than"):
+            bus.publish_now("at.once", bytes(1_000_000))
+        assert not bus.has_room
+        with pytest.raises(BusError, match="cannot publish"):
+            bus.publish_now("no spaces", b"")
+        await bus.flush()
+        assert bus.has_room

@@ -123,7 +123,58 @@ def test_gaps_stand_between_the_trades_in_the_order_in_which_they_were_told():
     assert [frame.kind for frame in lane] == [Kind.TRADE, Kind.GAP, Kind.TRADE, Kind.GAP]
     assert [row.id for row in lane[2].rows()] == [4, 2]
     assert lane[1].rows() == [gap(GapState.OPEN, 2, 3)]
-    assert [message.subject for message in messages].count("trades.binance.BTCUSDT") == 3
+    [own] = [decode_v2(one.payload) for one in messages if one.subject == "trades.binance.BTCUSDT"]
+    assert [row.id for row in own.rows()] == [1, 4, 2]
+
+
+@given(st.integers(1, 9), st.integers(0, 12), st.integers(0, 12), st.integers(1, 9))
+def test_a_run_is_what_its_trades_are_one_by_one(first_id: int, glimpsed: int, stated: int, count: int):
+    run = [trade(one, 100.0 + one) for one in range(first_id, first_id + count)]
+    single, together = processor(), processor()
+    for shard in (single, together):
+        shard.on_event(trade(5), NOW)
+        shard.on_event(DayTicker("BTCUSDT", 100.0, 500.0, NOW + stated), NOW)
+        shard.glimpse(trade(glimpsed), NOW)
+    for one in run:
+        single.on_event(one, NOW)
+    together.on_run("BTCUSDT", run, NOW)
+    assert together.take_batch(NOW) == single.take_batch(NOW)
+    assert together.counters == single.counters
+    assert together.tape("BTCUSDT").since(0) == single.tape("BTCUSDT").since(0)
+    assert together.tape("BTCUSDT").holes() == single.tape("BTCUSDT").holes()
+
+
+def test_a_run_of_a_symbol_that_is_not_known_is_counted():
+    shard = processor()
+    shard.on_run("DOGEUSDT", [trade(1, native="DOGEUSDT"), trade(2, native="DOGEUSDT")], NOW)
+    assert shard.counters.unknown_symbols == 2
+    assert shard.waiting == 0
+
+
+@pytest.mark.parametrize("others", [(), (1, 2)])
+def test_a_gap_behind_a_symbols_trade_is_not_in_its_own_message(others: tuple[int, ...]):
+    shard = processor()
+    shard.on_event(trade(1), NOW)
+    for one in others:
+        shard.on_event(trade(one, native="ETHUSDT"), NOW)
+    shard.on_gap("BTCUSDT", gap(GapState.OPEN, 2, 3), NOW)
+    [own] = [one.payload for one in shard.take_batch(NOW) if one.subject == "trades.binance.BTCUSDT"]
+    assert decode_v2(own).kind is Kind.TRADE
+    assert [row.id for row in decode_v2(own).rows()] == [1]
+
+
+def test_a_symbols_own_message_has_its_trades_of_all_batches():
+    shard = processor()
+    shard.on_run("BTCUSDT", [trade(one) for one in range(1, 151)], NOW)
+    shard.on_run("ETHUSDT", [trade(one, native="ETHUSDT") for one in (8, 9)], NOW)
+    first, second = shard.take_batch(NOW), shard.take_batch(NOW)
+    assert len(rows(wire_of(first), Kind.TRADE)) == 100
+    assert [message.subject for message in first] == [subjects.wire("binance", 3)], "there is more to come"
+    own = {one.subject: decode_v2(one.payload).rows() for one in second if one.subject.startswith("trades.")}
+    assert {subject: [row.id for row in found] for subject, found in own.items()} == {
+        "trades.binance.BTCUSDT": list(range(1, 151)),
+        "trades.binance.ETHUSDT": [8, 9],
+    }
 
 
 def test_what_was_lost_is_waited_for_no_more():
@@ -220,6 +271,25 @@ def test_volume_is_the_stated_one_plus_the_trades_later_than_the_statement():
     shard.on_event(trade(2, at=NOW + 150, quantity=2.0), NOW)
     (price,) = rows(wire_of(shard.take_batch(NOW)), Kind.PRICE)
     assert price.volume == 502.0
+
+
+def test_a_volume_is_on_the_step_of_the_quantities_however_many_trades_are_in_it():
+    shard = PriceProcessor("binance", 3, epoch_us=NOW)
+    shard.add_symbol("BTCUSDT", 1, quantity_precision=5)
+    shard.on_event(DayTicker("BTCUSDT", 100.0, 31_234.56789, NOW), NOW)
+    for number in range(1, 1_001):
+        shard.on_event(trade(number, at=NOW + number, quantity=0.00001), NOW)
+    assert sum([0.00001] * 1_000, 31_234.56789) != 31_234.57789
+    (price,) = rows(decode_batch(shard.snapshot(NOW)), Kind.PRICE)
+    assert price.volume == 31_234.57789
+
+
+def test_a_volume_beyond_what_floats_count_one_by_one_is_left_as_it_is():
+    shard = PriceProcessor("binance", 3, epoch_us=NOW)
+    shard.add_symbol("BTCUSDT", 1, quantity_precision=8)
+    shard.on_event(DayTicker("BTCUSDT", 100.0, 123_456_789_012.3, NOW), NOW)
+    (price,) = rows(wire_of(shard.take_batch(NOW)), Kind.PRICE)
+    assert price.volume == 123_456_789_012.3
 
 
 def test_a_ticker_gives_the_price_until_trades_are_heard():

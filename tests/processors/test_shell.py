@@ -92,3 +92,55 @@ async def test_a_snapshot_is_answered_on_the_bus(nats_url: str):
         snapshot = decode_batch(await bus.request(subjects.request_snapshot("binance", 0)))
         (price,) = snapshot.frames[0].rows()
         assert (price.price, changes_of(price.flags)) == (7.0, 1)
+
+
+def run_of(first_id: int, count: int) -> list[AggTrade]:
+    at = now_us()
+    return [
+        AggTrade("BTCUSDT", one, float(one), 1.0, False, at, at, one, one)
+        for one in range(first_id, first_id + count)
+    ]
+
+
+async def test_what_came_in_one_turn_is_sent_at_its_end_without_another_turn_of_the_loop(nats_url: str):
+    async with connect(BusAddress([nats_url]), "test") as bus:
+        shell = shell_on(bus)
+        shell.begin_turn()
+        shell.on_run("BTCUSDT", run_of(1, 250), now_us())
+        assert shell.processor.waiting > 250
+        shell.end_turn()
+        assert (shell.processor.waiting, bus.pending_bytes > 250 * 40) == (0, True)
+
+
+async def test_a_second_turn_waits_for_the_first_to_be_on_its_way(nats_url: str):
+    async with connect(BusAddress([nats_url]), "test") as bus:
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+        await bus.subscribe(subjects.wire("binance", 0), lambda _, payload: heard.put_nowait(payload))
+        await bus.flush()
+        shell = shell_on(bus)
+        for trade_id in (1, 2, 3):
+            shell.begin_turn()
+            shell.on_run("BTCUSDT", run_of(trade_id, 1), now_us())
+            shell.end_turn()
+        assert shell.processor.waiting > 0
+        running = asyncio.create_task(shell.run())
+        rows = await rows_until(heard, Kind.TRADE, lambda rows: len(rows) >= 3)
+        assert [row.id for row in rows] == [1, 2, 3]
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_a_burst_larger_than_the_queue_is_not_dropped_while_the_bus_can_take_it(nats_url: str):
+    async with connect(BusAddress([nats_url]), "test") as bus:
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+        await bus.subscribe(subjects.wire("binance", 0), lambda _, payload: heard.put_nowait(payload))
+        await bus.flush()
+        shell = shell_on(bus, max_waiting_trades=2_000)
+        for first_id in range(1, 10_001, 500):  # in one turn of the loop
+            shell.begin_turn()
+            shell.on_run("BTCUSDT", run_of(first_id, 500), now_us())
+            shell.end_turn()
+        await shell.drain()
+        rows = await rows_until(heard, Kind.TRADE, lambda rows: len(rows) >= 10_000)
+        assert [row.id for row in rows] == list(range(1, 10_001))
+        assert shell.processor.counters.dropped_trades == 0

@@ -2,7 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.tape import CAPACITY, LEAST_CAPACITY, TradeTape, capacity_of
-from protocol.events import Trade
+from protocol.events import Kind, Trade
+from protocol.frames import LAYOUTS
 
 deliveries = st.lists(st.lists(st.integers(1, 60), max_size=12), max_size=12)
 
@@ -154,3 +155,17 @@ def test_tapes_share_the_room_that_there_is():
     assert capacity_of(1, 100_000) == CAPACITY
     assert capacity_of(20, 100_000) == 4_096
     assert capacity_of(10_000, 100_000) == LEAST_CAPACITY
+
+
+@given(st.lists(st.integers(1, 25), max_size=8), st.integers(1, 20))
+def test_packed_runs_are_kept_as_single_trades_are(counts: list[int], capacity: int):
+    single, packed, next_id = TradeTape(capacity), TradeTape(capacity), 90
+    for count in counts:
+        run = trades(*range(next_id, next_id + count))
+        single.accept(run)
+        packed.add_run(b"".join(LAYOUTS[Kind.TRADE].struct.pack(*one) for one in run), run[-1].id)
+        next_id += count
+        assert packed.last_id == single.last_id
+        assert packed.between(1, 999) == single.between(1, 999)
+        assert packed.goes_on_with(next_id)
+        assert not packed.goes_on_with(next_id + 1)

@@ -90,14 +90,14 @@ def filled(bars: dict[int, Numbers], to_ms: int) -> dict[int, Numbers]:
 
 
 def rolled(minutes: dict[int, Numbers], interval: int) -> dict[int, Numbers]:
-    """Put minutes together into longer bars, one after the other; silent ones count for nothing."""
+    """Put minutes together into longer bars; beside others, silent ones count for nothing."""
     longer: dict[int, Numbers] = {}
     for open_ms in sorted(minutes):
         one, opened = minutes[open_ms], open_of(open_ms, interval)
         sofar = longer.get(opened)
-        if sofar is None or not sofar.trades:
+        if sofar is None or (one.trades and not sofar.trades):
             longer[opened] = one
-        elif one.trades:
+        elif one.trades or not sofar.trades:
             longer[opened] = Numbers(
                 sofar.open,
                 max(sofar.high, one.high),

@@ -4,6 +4,7 @@ Two lines carry the same streams, so everything comes twice. A message is known 
 number that the venue gave it; where it gives none, by the venue's time of sending.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,21 +42,21 @@ class Arrivals:
         self._seen: dict[tuple[str, int], tuple[str, int] | None] = {}
         """Who brought a message first and when; None when the other line has brought it too."""
 
-    def note(self, line: str, event: MarketEvent, received_us: int) -> None:
-        number = number_of(event)
-        if not number:
-            return  # nothing to know it by
-        key = event.native, number
-        if key not in self._seen:
-            self._seen[key] = line, received_us
-            if len(self._seen) > self._kept:
-                self._forget_oldest()
-            return
-        before = self._seen[key]
-        # A line brings a message twice while a connection takes over from another.
-        if before is not None and before[0] != line:
-            self._seen[key] = None
-            self._count(before[0], received_us - before[1])
+    def note(self, line: str, events: Iterable[MarketEvent], received_us: int) -> None:
+        """Take note of what a line brought in one turn."""
+        seen, mine = self._seen, (line, received_us)
+        for event in events:
+            number = event.id if type(event) is AggTrade else number_of(event)  # mostly the former
+            if not number:
+                continue  # nothing to know it by
+            before = seen.setdefault((event.native, number), mine)
+            if before is mine:
+                if len(seen) > self._kept:
+                    self._forget_oldest()
+            # A line brings a message twice while a connection takes over from another.
+            elif before is not None and before[0] != line:
+                seen[event.native, number] = None
+                self._count(before[0], received_us - before[1])
 
     def of(self, line: str) -> LineArrivals:
         count = self._counts.get(line, _Count())

@@ -5,7 +5,8 @@
 The rules of this file:
 - It ends when the socket does, and when nothing was ever answered. Everything else that speaks against
   it is only said (`due`): whether there is a better one is the line's business (line.py).
-- What comes over the socket is taken in its callback. Everything sent is sent by `run`.
+- What comes over the socket is taken in its callback, a turn at a time (turn.py). Everything sent is
+  sent by `run`.
 - Only valid data shows that the venue works, not that it accepts and acknowledges.
 """
 
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, NoReturn, TypeAlias
+from typing import Final, NoReturn
 
 import structlog
 
@@ -27,13 +28,11 @@ from gateway.feeds.connections.bad_payloads import BadPayloads
 from gateway.feeds.connections.rhythm import Mute, RhythmRules, Rhythms, Silence
 from gateway.feeds.connections.socket import Socket, open_socket
 from gateway.feeds.connections.subscriptions import Subscriptions
+from gateway.feeds.connections.turn import OnTurn, read_turn
 from gateway.feeds.errors import VenueError
 from protocol.events import GapCause
-from protocol.market import Ack, MarketEvent, Shutdown
+from protocol.market import Ack, Shutdown
 
-OnEvent: TypeAlias = Callable[[MarketEvent, int], None]
-
-_NOTICES: Final = (Ack, Shutdown)
 _LEAST_SPARE: Final = 0.1
 log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger()
 
@@ -139,7 +138,7 @@ class Connection:
         venue: Venue,
         kind: str,
         name: str,
-        on_event: OnEvent,
+        on_turn: OnTurn,
         on_proof: Callable[[], None],
         bad_payloads: BadPayloads,
         traffic: Traffic,
@@ -165,7 +164,7 @@ class Connection:
         self._kind = kind
         self._name = name
         self._parse = venue.dialect.parse
-        self._on_event = on_event
+        self._on_turn = on_turn
         self._on_proof = on_proof
         self._all_bad_payloads = bad_payloads
         self._traffic = traffic
@@ -203,7 +202,7 @@ class Connection:
         """Connect and keep the streams subscribed until it is over. Raises why it is."""
         async with open_socket(
             self._venue.url(self._kind),
-            self._on_message,
+            self._on_messages,
             self._on_control,
             self._wake.set,
             self._patience.connect_s,
@@ -266,24 +265,24 @@ class Connection:
 
     # In the socket's callbacks
 
-    def _on_message(self, data: bytes, received_us: int) -> None:
+    def _on_messages(self, messages: list[bytes], received_us: int) -> None:
         self.last_message_us = self._traffic.last_message_us = received_us
-        self._traffic.messages += 1
-        self._traffic.bytes += len(data)
-        try:
-            message = self._parse(data)
-        except BadPayload as error:
-            self._traffic.bad_payloads += 1
-            self._all_bad_payloads.add(received_us, self._name, error.reason, data)
+        self._traffic.messages += len(messages)
+        self._traffic.bytes += sum(map(len, messages))
+        turn = read_turn(messages, self._parse, self._on_notice, self._on_bad)
+        if not turn:
             return
-        if isinstance(message, _NOTICES):
-            self._on_notice(message)
-        elif message is not None:
-            if not self.is_proven:
-                self.is_proven = True
-                self._on_proof()
-            self.rhythms.heard(message.native, now_ms())
-            self._on_event(message, received_us)
+        if not self.is_proven:
+            self.is_proven = True
+            self._on_proof()
+        at_ms = now_ms()
+        for native in turn:  # once or more often: of one moment that is the same
+            self.rhythms.heard(native, at_ms)
+        self._on_turn(turn, received_us)
+
+    def _on_bad(self, data: bytes, error: BadPayload) -> None:
+        self._traffic.bad_payloads += 1
+        self._all_bad_payloads.add(self.last_message_us, self._name, error.reason, data)
 
     def _on_notice(self, message: Ack | Shutdown) -> None:
         if isinstance(message, Shutdown):

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final
 
-from gateway.feeds.connections.connection import Connection, Due, OnEvent, Patience
-from protocol.market import MarketEvent
+from gateway.feeds.connections.connection import Connection, Due, Patience
+from gateway.feeds.connections.turn import OnTurn, Turn
 
 MOST_HELD: Final = 5_000
 
@@ -36,21 +36,23 @@ class Handover:
         self,
         due: Due,
         old: Connection,
-        open_next: Callable[[OnEvent], Connection],
-        on_event: OnEvent,
+        open_next: Callable[[OnTurn], Connection],
+        on_turn: OnTurn,
         patience: Patience,
         now_ms: int,
     ) -> None:
         self.due = due
         self.old = old
-        self._on_event = on_event
+        self._on_turn = on_turn
         self._patience = patience
         self._since_ms = now_ms
         self._proof_ms = 0
         """When the next one was first seen to hear what the old one does not; 0 before."""
-        self._held: list[tuple[MarketEvent, int]] | None = None if due.silence is None else []
+        self._held: list[tuple[Turn, int]] | None = None if due.silence is None else []
         """None: nothing is held back, or nothing any more."""
-        self.next = open_next(on_event if due.silence is None else self._take)
+        self._room = MOST_HELD
+        """For so many events more."""
+        self.next = open_next(on_turn if due.silence is None else self._take)
 
     def decide(self, now_ms: int) -> Decision:
         """Compare the two connections."""
@@ -64,8 +66,8 @@ class Handover:
     def release(self) -> None:
         """Hand on what was held back, in order, and hold nothing more."""
         held, self._held = self._held, None
-        for event, received_us in held or ():
-            self._on_event(event, received_us)
+        for turn, received_us in held or ():
+            self._on_turn(turn, received_us)
 
     def _judge_silence(self, silent: frozenset[str], now_ms: int) -> Decision:
         if self.old.rhythms.heard_since(self._since_ms) & silent:
@@ -85,12 +87,16 @@ class Handover:
         missing = self.old.rhythms.heard_since(self.next.settled_ms) - self.next.rhythms.heard_since(0)
         return not missing and (self.next.is_proven or waited_ms >= self._patience.quiet_s * 1_000)
 
-    def _take(self, event: MarketEvent, received_us: int) -> None:
+    def _take(self, turn: Turn, received_us: int) -> None:
         """Take what a second opinion says."""
-        is_silent = self.due.silence is not None and event.native in self.due.silence.natives
-        if self._held is None or not is_silent:
-            self._on_event(event, received_us)
+        silent = self.due.silence.natives if self.due.silence and self._held is not None else frozenset()
+        told = {native: events for native, events in turn.items() if native not in silent}
+        if told:
+            self._on_turn(told, received_us)
+        if self._held is None or len(told) == len(turn):
             return
-        self._held.append((event, received_us))
-        if len(self._held) >= MOST_HELD:
+        kept = {native: events for native, events in turn.items() if native in silent}
+        self._held.append((kept, received_us))
+        self._room -= sum(map(len, kept.values()))
+        if self._room <= 0:
             self.release()

@@ -28,7 +28,6 @@ from gateway.feeds.connections.connection import (
     ConnectionState,
     Due,
     EndOfConnection,
-    OnEvent,
     Patience,
     Phase,
     Traffic,
@@ -37,9 +36,9 @@ from gateway.feeds.connections.connection import (
 from gateway.feeds.connections.handover import Decision, Handover
 from gateway.feeds.connections.plan import Slot
 from gateway.feeds.connections.rhythm import Rhythms, Silence
+from gateway.feeds.connections.turn import OnTurn, Turn
 from gateway.feeds.errors import VenueError
 from protocol.events import GapCause
-from protocol.market import MarketEvent
 
 OnBoundary: TypeAlias = Callable[[Boundary], None]
 
@@ -55,7 +54,7 @@ class Line:
         venue: Venue,
         slot: Slot,
         letter: str,
-        on_event: OnEvent,
+        on_turn: OnTurn,
         on_boundary: OnBoundary,
         bad_payloads: BadPayloads,
         attempts: Budget,
@@ -67,7 +66,7 @@ class Line:
         self.name = f"{slot}{letter}"
         self._venue = venue
         self._kind = slot.kind
-        self._on_event = on_event
+        self._on_turn = on_turn
         self._on_boundary = on_boundary
         self._bad_payloads = bad_payloads
         self._attempts = attempts
@@ -134,7 +133,7 @@ class Line:
         )
 
     async def run(self) -> None:
-        """Keep the place served until cancelled. Raises only what `on_event` raised."""
+        """Keep the place served until cancelled. Raises only what `on_turn` raised."""
         async with self._tasks:
             while True:
                 self._wake.clear()
@@ -260,12 +259,12 @@ class Line:
         self._not_before_ms = now_ms + delay_ms
         self._phase, self._phase_since_ms = Phase.BACKING_OFF, now_ms
 
-    def _open(self, on_event: OnEvent) -> Connection:
+    def _open(self, on_turn: OnTurn) -> Connection:
         connection = Connection(
             self._venue,
             self._kind,
             self.name,
-            on_event,
+            on_turn,
             self._backoff.reset,
             self._bad_payloads,
             self._traffic,
@@ -289,10 +288,11 @@ class Line:
             del self._running[connection]
             self._wake.set()
 
-    def _hand_on(self, event: MarketEvent, received_us: int) -> None:
+    def _hand_on(self, turn: Turn, received_us: int) -> None:
         if self._arrivals is not None:
-            self._arrivals.note(self.name, event, received_us)
-        self._on_event(event, received_us)
+            for events in turn.values():
+                self._arrivals.note(self.name, events, received_us)
+        self._on_turn(turn, received_us)
 
     def _say_boundary(self, ended: Connection, cause: GapCause, detail: str) -> None:
         at_us = time.time_ns() // 1_000

@@ -1,11 +1,12 @@
 """All connections to one venue, for the symbols that are wanted.
 
-    async with ConnectionPool(venue, kinds=("aggTrade", "bookTicker"), on_event=take) as pool:
+    async with ConnectionPool(venue, kinds=("aggTrade", "bookTicker"), on_turn=take) as pool:
         pool.want({"BTCUSDT", "ETHUSDT"})
 
-`on_event` is called from the socket's callback, with no queue and no await in between, so it must
-be quick. What it raises ends the pool and comes out of the `async with`, as a group. Events come in
-the order of each connection, and twice while two connections carry the same stream: during a
+`on_turn` is called from the socket's callback, with no queue and no await in between, so it must
+be quick: with all that came together, by symbol. What it raises ends the pool and comes out of the
+`async with`, as a group. A symbol's events come in the order of each connection, and twice while two
+connections carry the same stream: during a
 replacement, and all the time with `redundancy=2`. Ids tell. `on_boundary` hears of every end,
 replacement and silence of a connection.
 """
@@ -21,9 +22,10 @@ from gateway.feeds.boundary import Boundary
 from gateway.feeds.budget import Budget
 from gateway.feeds.connections.arrivals import Arrivals
 from gateway.feeds.connections.bad_payloads import BadPayloads
-from gateway.feeds.connections.connection import ConnectionState, OnEvent, Patience
+from gateway.feeds.connections.connection import ConnectionState, Patience
 from gateway.feeds.connections.line import Line, OnBoundary
 from gateway.feeds.connections.plan import Plan, Slot, plan_streams
+from gateway.feeds.connections.turn import OnTurn
 
 PATIENCE: Final = Patience()
 LETTERS: Final = {1: ("",), 2: ("a", "b")}
@@ -39,7 +41,7 @@ class ConnectionPool:
         self,
         venue: Venue,
         kinds: Iterable[str],
-        on_event: OnEvent,
+        on_turn: OnTurn,
         *,
         on_boundary: OnBoundary = _ignore,
         redundancy: int = 1,
@@ -57,7 +59,7 @@ class ConnectionPool:
             raise ValueError(f"{venue.name} has no streams of kind {', '.join(sorted(unknown))}")
         self.bad_payloads = BadPayloads()
         self._venue = venue
-        self._on_event = on_event
+        self._on_turn = on_turn
         self._on_boundary = on_boundary
         self._letters = LETTERS[redundancy]
         self._attempts = Budget(int(venue.limits.attempts_per_5_min * attempts_share), 300_000)
@@ -123,7 +125,7 @@ class ConnectionPool:
                 self._venue,
                 slot,
                 letter,
-                self._on_event,
+                self._on_turn,
                 self._on_boundary,
                 self.bad_payloads,
                 self._attempts,

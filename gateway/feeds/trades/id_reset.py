@@ -28,6 +28,11 @@ class ResetWatch:
         """When to ask the venue for its newest trade; None: there is no suspicion."""
         return self._ask_from_us if self._odd_ones >= TRADES else None
 
+    @property
+    def is_counting(self) -> bool:
+        """The last trade was an odd one."""
+        return self._odd_ones > 0
+
     def on_known(self, trade: AggTrade, newest_us: int) -> None:
         """Take in a trade whose id was here before; `newest_us` is when the newest was made."""
         is_odd = trade.traded_us > newest_us + LEAD_US and trade.id > self._last_odd_id

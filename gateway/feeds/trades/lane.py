@@ -25,7 +25,7 @@ from gateway.feeds.trades.open_gaps import PAGE, OpenGaps
 from gateway.feeds.trades.steps import Announce, Ask, BeginAnew, Deliver, Glimpse, Purpose, Step, Write
 from protocol.events import Gap, GapCause, GapState
 from protocol.ledger import LedgerEntry
-from protocol.market import AggTrade
+from protocol.market import AggTrade, MarketEvent
 
 STREAM: Final = "aggTrade"
 HOLD_BACK_US: Final = 10_000_000
@@ -74,6 +74,9 @@ class TradeLane:
         """From being taken up to the first trade: the last id before, 0 where none is known. Else None."""
         self._probe_at_us = 0
         self._asking = False
+        self._is_plain = False
+        """The next trade, if it is simply the next one, changes nothing but what is newest. Found out by
+        `on_trade`, and taken back by whatever may change it."""
 
     @property
     def is_calm(self) -> bool:
@@ -115,21 +118,41 @@ class TradeLane:
         self, last_id: int, at_us: int, now_us: int, cause: GapCause = GapCause.WORKER_RESTARTED
     ) -> None:
         """Go on, before the first trade, where an earlier process, or this one, was at some moment."""
+        self._is_plain = False
         self._ids.last_id = last_id
         self._newest_us = at_us
         self.on_boundary(cause, now_us)
 
     def take_up(self, last_id: int, at_us: int) -> None:
         """Go on, before the first trade, after nobody has wanted the symbol since a trade of some moment."""
+        self._is_plain = False
         self._left_id = self._ids.last_id = last_id
         self._newest_us = at_us
 
     def on_boundary(self, cause: GapCause, now_us: int) -> None:
         """Note that the stream was interrupted."""
+        self._is_plain = False
         self._interruption = cause
         is_carried = self._ids.last_id and self._left_id is None
         if is_carried and cause is not GapCause.ROTATED:  # a rotation breaks nothing
             self._probe_at_us = now_us + PROBE_AFTER_US
+
+    def take_run(self, events: Sequence[MarketEvent], start: int) -> int:
+        """Take in trades of the stream from a place on, for as long as each is simply the next one; return
+        the place of the first that is not. Those before it are delivered as they are."""
+        next_id, newest_us, end = self._ids.last_id + 1, self._newest_us, start
+        first = events[start]
+        if not self._is_plain or type(first) is not AggTrade or first.id != next_id:
+            return start
+        for event in events[start:] if start else events:
+            if type(event) is not AggTrade or event.id != next_id:
+                break
+            if event.traded_us > newest_us:
+                newest_us = event.traded_us
+            next_id += 1
+            end += 1
+        self._ids.last_id, self._newest_us = next_id - 1, newest_us
+        return end
 
     def on_trade(self, trade: AggTrade, received_us: int, now_us: int) -> list[Step]:
         """Take in a trade of the stream."""
@@ -137,7 +160,13 @@ class TradeLane:
         if finding is Finding.KNOWN:
             self.duplicates += 1
             self._reset.on_known(trade, self._newest_us)
+            self._is_plain = self._is_plain and not self._reset.is_counting
             return []
+        steps = self._on_new(trade, finding, received_us, now_us)
+        self._is_plain = self.is_calm  # it was expected, and is behind whatever was
+        return steps
+
+    def _on_new(self, trade: AggTrade, finding: Finding, received_us: int, now_us: int) -> list[Step]:
         before_us, cause = self._newest_us, self._interruption
         self._newest_us = max(before_us, trade.traded_us)
         self._interruption = None
@@ -154,7 +183,7 @@ class TradeLane:
 
     def on_answer(self, ask: Ask, rows: Sequence[AggTrade], now_us: int) -> list[Step]:
         """Take in what the venue answered, in the order of ids."""
-        self._asking = False
+        self._asking = self._is_plain = False
         if ask.purpose is Purpose.RESET:
             return self._on_newest(rows, now_us)
         if ask.purpose is Purpose.PROBE:

@@ -1,23 +1,31 @@
 """Answers requests for past trades by their ids, on `request.trades.<venue>.<native>`.
 
-    {"first": 4711, "last": 4790}   ->   one v2 TRADE frame, in the order of ids
+    {"first": 4711, "last": 4790, "whole": true}   ->   one v2 TRADE frame, in the order of ids
 
-What the tape has gone past is fetched from the venue, as far as its reach and weight go. What is not
-in the reply cannot be had here, or not before the asker has gone: it may ask again for the rest. Of a
-symbol that is not carried now, nothing can.
+The rules of this file:
+- What the tape has gone past is fetched from the venue, as far as its reach and weight go. What is not in
+  the reply cannot be had here.
+- Whoever asks for the `whole` is refused for now, instead, while what is lacking may still come: the venue
+  is slow or out of reach, or this worker is new and has not heard of the symbol, or not of its newest trades.
+  Without that, which is the default, the reply has what there is.
+- The venue is asked for one range of a symbol at a time, and to the end, whether or not the asker has gone
+  meanwhile: it asks again, others want the same, and both find it among what was fetched.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Annotated, Final
 
 import msgspec
 import structlog
 from msgspec import Meta
 
-from gateway.feeds.errors import VenueError
+from gateway.feeds.errors import Refused, Unreachable, VenueError
 from gateway.feeds.hub import TradeSource, now_us
-from processors.bus import SlowEndpoint
+from gateway.feeds.trades.fetched import FetchedTrades
+from processors.bus import SlowEndpoint, Unavailable
 from processors.price import PriceProcessor, trade_record
 from processors.tape import TRADES_A_REQUEST
 from protocol import subjects
@@ -25,8 +33,8 @@ from protocol.events import Kind, Trade, TradeFlag
 from protocol.frames import encode_v2
 
 FETCHES_AT_ONCE: Final = 2
-FETCH_TIMEOUT_S: Final = 1.5
-"""Whoever asks waits for a little longer than that."""
+FETCH_TIMEOUT_S: Final = 8.0
+"""The most patient asker waits for a little longer than that."""
 _Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 log = structlog.get_logger()
@@ -37,6 +45,7 @@ class TradeRequest(msgspec.Struct, frozen=True):
 
     first: _Id
     last: _Id
+    whole: bool = False
 
 
 class TradeRequests:
@@ -48,6 +57,9 @@ class TradeRequests:
         self._source = source
         self._last_id = last_id
         self._natives: dict[str, str] = {}
+        self._fetched = FetchedTrades()
+        self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By symbol. Bounded by what the venue lists."""
         self._fetching = asyncio.Semaphore(FETCHES_AT_ONCE)
 
     def add_symbol(self, native: str) -> None:
@@ -60,7 +72,8 @@ class TradeRequests:
         return SlowEndpoint("trades", any_symbol, self.answer, asked_by_all=f"{venue}-{shard}")
 
     async def answer(self, subject: str, payload: bytes) -> bytes | None:
-        """Return what can be had; None if the symbol is another worker's. Raises KeyError for nonsense."""
+        """Return what can be had; None if the symbol is another worker's. Raises KeyError for nonsense, and
+        Unavailable if the whole is wanted and may be had later."""
         native = self._natives.get(subject)
         if native is None:
             return None
@@ -68,32 +81,48 @@ class TradeRequests:
             asked = msgspec.json.decode(payload, type=TradeRequest)
         except (msgspec.DecodeError, UnicodeError) as error:
             raise KeyError(f"not a request for trades: {error}") from None
+        newest = self._last_id(native)
+        if asked.whole and asked.last > newest:
+            raise Unavailable(f"the newest trade of {native} that is known here is {newest}")
         if not self._processor.has_symbol(native):
             return encode_v2([], now_us(), Kind.TRADE)
-        tape = self._processor.tape(native)
-        first, last = asked.first, min(asked.last, asked.first + TRADES_A_REQUEST - 1, self._last_id(native))
-        trades = {trade.id: trade for trade in tape.between(first, last)}
+        first, last = asked.first, min(asked.last, asked.first + TRADES_A_REQUEST - 1, newest)
+        trades = {trade.id: trade for trade in self._processor.tape(native).between(first, last)}
         if len(trades) < last - first + 1:
-            fetched = await self._fetch(native, [one for one in range(first, last + 1) if one not in trades])
-            trades = {trade.id: trade for trade in fetched} | trades
+            absent = [one for one in range(first, last + 1) if one not in trades]
+            trades |= await self._fetch(native, absent, whole=asked.whole)
         return encode_v2([trades[one] for one in sorted(trades)], now_us(), Kind.TRADE)
 
-    async def _fetch(self, native: str, ids: list[int]) -> list[Trade]:
-        """Fetch these ids, page by page, for as long as somebody may still be waiting."""
-        symbol_id, wanted, next_id = self._processor.symbol_id(native), set(ids), ids[0]
-        found: list[Trade] = []
+    async def _fetch(self, native: str, ids: list[int], *, whole: bool) -> dict[int, Trade]:
+        """Return those of some ids that the venue has."""
+        symbol_id, found = self._processor.symbol_id(native), dict[int, Trade]()
         try:
-            async with asyncio.timeout(FETCH_TIMEOUT_S), self._fetching:
-                while next_id <= ids[-1]:
-                    rows = await self._source.agg_trades(native, next_id, ids[-1] - next_id + 1)
-                    found += [
-                        trade_record(symbol_id, row, TradeFlag.RECOVERED) for row in rows if row.id in wanted
-                    ]
-                    if not rows:
-                        break
-                    next_id = min((one for one in ids if one > rows[-1].id), default=ids[-1] + 1)
+            async with asyncio.timeout(FETCH_TIMEOUT_S), self._turns[native]:
+                found |= self._fetched.of(native, now_us())
+                async with self._fetching:
+                    await self._ask(native, symbol_id, [one for one in ids if one not in found], found)
         except (VenueError, TimeoutError) as error:
-            log.warning(
-                "feed.trades_not_fetched", native=native, missing=len(ids) - len(found), error=str(error)
-            )
-        return found
+            reason = str(error) or "the venue does not answer in time"
+            lacking = sum(one not in found for one in ids)
+            log.warning("feed.trades_not_fetched", native=native, missing=lacking, error=reason)
+            if whole and may_pass(error):
+                raise Unavailable(reason) from error
+        return {one: found[one] for one in ids if one in found}
+
+    async def _ask(self, native: str, symbol_id: int, ids: list[int], found: dict[int, Trade]) -> None:
+        """Ask the venue, page by page."""
+        next_id = ids[0] if ids else None
+        while next_id is not None:
+            rows = await self._source.agg_trades(native, next_id, ids[-1] - next_id + 1)
+            trades = [trade_record(symbol_id, row, TradeFlag.RECOVERED) for row in rows]
+            self._fetched.keep(native, trades, now_us())
+            found |= {trade.id: trade for trade in trades}
+            last_id = trades[-1].id if trades else ids[-1]
+            next_id = next((one for one in ids if one > last_id), None)
+
+
+def may_pass(error: VenueError | TimeoutError) -> bool:
+    """Say whether the venue may answer the same question later, and soon."""
+    if isinstance(error, Refused):
+        return error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return isinstance(error, Unreachable | TimeoutError)

@@ -11,8 +11,9 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from gateway.exchanges.venue import VENUES, Venue
 from gateway.feeds.boundary import Boundary
-from gateway.feeds.connections.connection import OnEvent, Patience
+from gateway.feeds.connections.connection import Patience
 from gateway.feeds.connections.pool import ConnectionPool
+from gateway.feeds.connections.turn import OnTurn, Turn
 from gateway.sim.market.noise import key_of, unit
 from gateway.sim.server import SimOptions, SimulatedExchange
 from protocol.events import GapCause
@@ -32,10 +33,13 @@ class Heard:
         self.boundaries: list[Boundary] = []
         self._more = asyncio.Event()
 
-    def __call__(self, event: MarketEvent, received_us: int) -> None:
+    def __call__(self, turn: Turn, received_us: int) -> None:
         assert received_us > 1_700_000_000_000_000
-        self.events.append(event)
-        self.received_us.append(received_us)
+        for native, events in turn.items():
+            assert events
+            assert {event.native for event in events} == {native}
+            self.events += events
+            self.received_us += [received_us] * len(events)
         self._more.set()
 
     def on_boundary(self, boundary: Boundary) -> None:
@@ -73,10 +77,10 @@ def venue_at(sim: SimulatedExchange, name: str = "binance") -> Venue:
     return VENUES[name].with_endpoints(f"ws://127.0.0.1:{sim.port}{PATH[name]}", sim.url)
 
 
-def pool_of(venue: Venue, on_event: OnEvent, **options: Any) -> ConnectionPool:
-    if isinstance(on_event, Heard):
-        options = {"on_boundary": on_event.on_boundary, **options}
-    return ConnectionPool(venue, ("aggTrade",), on_event, **{"patience": PATIENT, **options})
+def pool_of(venue: Venue, on_turn: OnTurn, **options: Any) -> ConnectionPool:
+    if isinstance(on_turn, Heard):
+        options = {"on_boundary": on_turn.on_boundary, **options}
+    return ConnectionPool(venue, ("aggTrade",), on_turn, **{"patience": PATIENT, **options})
 
 
 def simulated(rate: float = 50, **options: Any) -> SimulatedExchange:

@@ -11,9 +11,10 @@ from websockets.asyncio.server import ServerConnection
 from gateway.exchanges.venue import VENUES, Venue
 from gateway.feeds.connections.connection import Phase
 from gateway.feeds.connections.pool import ConnectionPool
+from gateway.feeds.connections.turn import Turn
 from gateway.sim.faults import Fault, FaultKind
 from gateway.sim.server import SimOptions, SimulatedExchange
-from protocol.market import AggTrade, BookTop, DayTicker, MarketEvent
+from protocol.market import AggTrade, BookTop, DayTicker
 
 
 @pytest.mark.parametrize(
@@ -130,8 +131,8 @@ async def test_a_connection_is_replaced_before_the_venue_cuts_it() -> None:
 
 
 async def test_what_the_taker_raises_ends_the_pool() -> None:
-    def refuse(event: MarketEvent, received_us: int) -> None:
-        raise LookupError(event.native)
+    def refuse(turn: Turn, received_us: int) -> None:
+        raise LookupError(*turn)
 
     async def run(venue: Venue) -> None:
         async with asyncio.timeout(20), pool_of(venue, refuse) as pool:

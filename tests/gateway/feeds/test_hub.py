@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -35,6 +35,7 @@ class Reader:
         self.others: list[MarketEvent] = []
         self.gaps: list[tuple[str, Gap]] = []
         self.entries: list[LedgerEntry] = []
+        self.turns = 0
         self._more = asyncio.Event()
 
     def on_event(self, event: MarketEvent, _received_us: int) -> None:
@@ -43,6 +44,16 @@ class Reader:
         else:
             self.others.append(event)
         self._more.set()
+
+    def on_run(self, native: str, run: Sequence[AggTrade], _received_us: int) -> None:
+        self.trades[native] += run
+        self._more.set()
+
+    def begin_turn(self) -> None:
+        self.turns += 1
+
+    def end_turn(self) -> None:
+        pass
 
     def on_recovered(self, trade: AggTrade, _received_us: int) -> None:
         self.trades[trade.native].append(trade)
@@ -126,7 +137,7 @@ async def running(
             if last_ids:
                 hub.restore(last_ids, now_us() - 60_000_000)
             kinds = ("aggTrade", "bookTicker")
-            pool = ConnectionPool(venue, kinds, hub.on_event, on_boundary=hub.on_boundary, patience=PATIENT)
+            pool = ConnectionPool(venue, kinds, hub.on_turn, on_boundary=hub.on_boundary, patience=PATIENT)
             tending = asyncio.create_task(hub.run())
             try:
                 async with pool:

@@ -5,6 +5,7 @@ import itertools
 
 import structlog
 
+from gateway.feeds.trades import last_ids
 from gateway.feeds.trades.last_ids import LastIds, LastIdsKeeper
 from processors.bus import BusAddress, connect
 
@@ -38,7 +39,8 @@ class Sending:
         return self.sent >= mark
 
 
-async def test_ids_are_written_only_when_what_they_name_has_left(nats_url: str):
+async def test_ids_are_written_only_when_what_they_name_has_left(nats_url: str, monkeypatch):
+    monkeypatch.setattr(last_ids, "EVERY_S", 0.05)
     venue, sender = next(_venues), Sending()
     async with connect(BusAddress([nats_url]), "test") as bus:
         written: asyncio.Queue[bytes] = asyncio.Queue()

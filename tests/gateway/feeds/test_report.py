@@ -23,7 +23,7 @@ async def test_trades_that_were_left_unsent_are_written_into_the_ledger(nats_url
     processor.add_symbol("BTCUSDT", 7)
     async with connect(BusAddress([nats_url]), "test") as bus, Rest(venue) as rest:
         hub = Hub(venue, PriceShell(processor, bus, 50), rest, entries.put_nowait)
-        pool = ConnectionPool(venue, ("aggTrade",), hub.on_event)
+        pool = ConnectionPool(venue, ("aggTrade",), hub.on_turn)
         report = FeedReport(processor, pool, hub, entries.put_nowait)
         running = asyncio.create_task(report.run())
         for trade_id in range(1, 9):

@@ -435,6 +435,45 @@ def test_old_duplicates_are_no_suspicion():
     assert one.ask() is None
 
 
+def test_a_run_ends_where_a_trade_is_not_simply_the_next():
+    one = Watched()
+    one.hear(10)
+    told = [trade(known) for known in (11, 12, 13, 13, 14, 16)]
+    assert one.lane.take_run(told, 0) == 3
+    assert one.lane.last_id == 13
+    assert one.lane.take_run(told, 3) == 3, "a double"
+    assert delivered(one.hear(13)) == []
+    assert one.lane.take_run(told, 4) == 5, "a jump"
+    assert delivered(one.hear(16)) == []
+    assert one.lane.take_run([trade(17)], 0) == 0, "which is held back"
+    assert delivered(one.hear(15, 17)) == [15, 16, 17]
+    assert one.lane.take_run([trade(18)], 0) == 1
+    assert one.lane.newest_us == NOW + 18
+
+
+def test_there_is_no_run_before_the_first_trade_nor_just_after_an_interruption():
+    one = Watched()
+    assert one.lane.take_run(rows(1, 2), 0) == 0
+    one.hear(1)
+    one.lane.on_boundary(GapCause.CONNECTION_LOST, one.now_us)
+    assert one.lane.take_run(rows(2, 3), 0) == 0
+    one.hear(2)
+    assert one.lane.due_us(True) is None, "heard again, so nothing is to be asked"
+    assert one.lane.take_run(rows(3, 4), 0) == 2
+
+
+def test_a_trade_that_goes_on_ends_a_suspicion():
+    one = Watched()
+    one.hear(1_000_000)
+    for number in (1, 2):
+        low = trade(number, NOW + 60_000_000 + number)
+        one.note(one.lane.on_trade(low, one.now_us, one.now_us))
+    assert one.lane.take_run([trade(1_000_001)], 0) == 0
+    one.hear(1_000_001)
+    one.note(one.lane.on_trade(trade(3, NOW + 60_000_003), one.now_us, one.now_us))
+    assert one.ask() is None
+
+
 # By chance
 
 

@@ -1,12 +1,16 @@
 """Past trades by request: from the tape, from the venue, from neither."""
 
+import asyncio
+
 import pytest
 
 from gateway.exchanges.venue import VENUES
 from gateway.feeds.rest import Rest
+from gateway.feeds.trades import requests as requests_of_trades
 from gateway.feeds.trades.requests import TradeRequests
 from gateway.sim.faults import Fault, FaultKind
 from gateway.sim.server import SimOptions, SimulatedExchange
+from processors.bus import Unavailable
 from processors.price import PriceProcessor
 from protocol.events import Kind, TradeFlag
 from protocol.frames import decode_v2
@@ -99,3 +103,46 @@ async def test_nonsense_is_refused(rest, payload: bytes):
     requests, _ = await requests_with_the_newest(rest, 1)
     with pytest.raises(KeyError):
         await requests.answer(SUBJECT, payload)
+
+
+# All of it, or "not now"
+
+
+async def ask_whole(requests: TradeRequests, first: int, last: int) -> list:
+    reply = await requests.answer(SUBJECT, b'{"first":%d,"last":%d,"whole":true}' % (first, last))
+    assert reply is not None
+    return decode_v2(reply).rows()
+
+
+async def test_the_whole_is_had_from_tape_and_venue(rest):
+    requests, last = await requests_with_the_newest(rest, 5)
+    assert [row.id for row in await ask_whole(requests, last - 9, last)] == list(range(last - 9, last + 1))
+
+
+async def test_the_whole_comes_later_while_the_venue_cannot_be_reached(rest, sim, monkeypatch):
+    monkeypatch.setattr(requests_of_trades, "FETCH_TIMEOUT_S", 0.05)
+    requests, last = await requests_with_the_newest(rest, 5)
+    sim.inject(Fault(FaultKind.RATE_LIMIT, retry_after=30))
+    with pytest.raises(Unavailable, match="does not answer in time"):
+        await ask_whole(requests, last - 9, last)
+    assert len(await ask(requests, last - 9, last)) == 5
+
+
+async def test_what_the_venue_will_not_tell_is_not_waited_for(rest, sim):
+    requests, last = await requests_with_the_newest(rest, 5)
+    sim.inject(Fault(FaultKind.RATE_LIMIT, status=418, retry_after=7_200))
+    assert [row.id for row in await ask_whole(requests, last - 9, last)] == list(range(last - 4, last + 1))
+
+
+async def test_of_trades_that_a_new_worker_has_not_heard_of_yet_it_does_not_speak(rest):
+    requests, last = await requests_with_the_newest(rest, 5)
+    with pytest.raises(Unavailable, match=f"newest trade of BTCUSDT that is known here is {last}"):
+        await ask_whole(requests, last, last + 1)
+
+
+async def test_who_wants_the_same_at_the_same_time_is_answered_by_one_question(rest, sim):
+    requests, last = await requests_with_the_newest(rest, 5)
+    asked = sim.exchange.counted["rest.200"]
+    answers = await asyncio.gather(*[ask_whole(requests, last - 99, last) for _ in range(8)])
+    assert all([row.id for row in rows] == list(range(last - 99, last + 1)) for rows in answers)
+    assert sim.exchange.counted["rest.200"] == asked + 1
