@@ -10,6 +10,7 @@ The rules of this file:
 - A slow reader never holds the gateway up: see `backlog.py` for what it gets.
 - Nothing is lost in silence: `items()` yields `Connected`, `Disconnected` and `Refused` between
   the updates; plain iteration yields updates alone and logs those as warnings.
+- With `kinds=("compact",)` the same prices come in a third of the bytes, mostly without times and counts.
 - With `kinds=("trade",)` every trade comes once, in id order. After a reconnect the stream goes on after
   the last one that it has. What cannot be had is a `StreamGap` in its place, in `items()`; plain iteration
   logs it. Trades are never left out for a slow reader: when too many are unread, the socket is not read

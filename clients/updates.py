@@ -1,7 +1,7 @@
 """What a `Stream` yields: updates, and the events between them.
 
-Times named `*_us` are microseconds since 1970. A gateway states times in v2 only; fields that
-v1 does not carry are None.
+Times named `*_us` are microseconds since 1970. A gateway states times in v2 only, and not with compact
+prices; fields that do not come are None.
 """
 
 from dataclasses import dataclass, field

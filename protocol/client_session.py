@@ -5,6 +5,7 @@ The rules of this file:
 - Trades go on after the last id of each symbol, candles after one version for all of them: the one that the
   last CANDLE frame stated.
 - A frame that uses an id which no dictionary message has introduced is refused.
+- Compact prices count from what this connection has brought, and nothing from before it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from protocol import control
+from protocol.compact import Bases
 from protocol.control import (
     AuthConfirmed,
     Error,
@@ -24,7 +26,7 @@ from protocol.control import (
     WatchNews,
 )
 from protocol.errors import UnknownSymbolId
-from protocol.events import PriceUpdate
+from protocol.events import Kind, PriceUpdate
 from protocol.frames import Frame, Records, decode_v1, decode_v2
 from protocol.symbols import full_name
 
@@ -52,6 +54,7 @@ class ClientSession:
         self.version = version
         self.dictionary: dict[int, SymbolEntry] = {}
         self._wishes: dict[str, _Wish] = {}
+        self._bases = Bases()
 
     def subscribe(
         self,
@@ -86,6 +89,7 @@ class ClientSession:
         Candles go on after `since_us`.
         """
         self.dictionary.clear()
+        self._bases = Bases()
         alike: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
         for symbol, wish in self._wishes.items():
             key = tuple(sorted(wish.kinds)), tuple(sorted(wish.intervals))
@@ -115,16 +119,26 @@ class ClientSession:
         return [], message
 
     def on_binary(self, data: bytes) -> Frame | list[PriceUpdate]:
-        """Decode a frame; v1 gives rows, v2 a Frame. Raises a ProtocolError, never anything else."""
+        """Decode a frame; v1 and compact prices give rows, the others of v2 a Frame.
+
+        Raises a ProtocolError, never anything else.
+        """
         if self.version == 1:
             records = decode_v1(data)
             self._check_introduced(records)
-            return [PriceUpdate._make(row) for row in records.tolist()]
+            return _updates(records)
         frame = decode_v2(data)
         self._check_introduced(frame.records)
-        return frame
+        if frame.kind is Kind.BASE:
+            self._bases.update(frame.records)
+            return []
+        return _updates(self._bases.prices(frame.records)) if frame.kind is Kind.COMPACT else frame
 
     def _check_introduced(self, records: Records) -> None:
         for symbol_id in records["symbol_id"].tolist():
             if symbol_id not in self.dictionary:
                 raise UnknownSymbolId(symbol_id)
+
+
+def _updates(records: Records) -> list[PriceUpdate]:
+    return [PriceUpdate._make(row) for row in records.tolist()]

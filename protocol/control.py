@@ -25,7 +25,9 @@ CANDLE: Final = "candle"
 """The bars of some intervals, in v2: every final one and every correction counts."""
 ENIGMA: Final = "enigma"
 """The Enigma level, in v2: the newest counts."""
-KINDS_OF_VERSION: Final = {1: KINDS[:1], 2: (*KINDS, TRADE, CANDLE, ENIGMA)}
+COMPACT: Final = "compact"
+"""Prices in 7 bytes, in v2: the newest counts."""
+KINDS_OF_VERSION: Final = {1: KINDS[:1], 2: (*KINDS, TRADE, CANDLE, ENIGMA, COMPACT)}
 DEFAULT_INTERVAL: Final = "1m"
 
 TradeId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]

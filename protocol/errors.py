@@ -139,6 +139,14 @@ class UnknownSymbolId(ProtocolError):
         super().__init__(f"symbol id {symbol_id} was never introduced")
 
 
+class UnknownBase(ProtocolError):
+    """A COMPACT record counts from a BASE that has not come."""
+
+    def __init__(self, symbol_id: int) -> None:
+        self.symbol_id = symbol_id
+        super().__init__(f"no BASE has come for symbol id {symbol_id}")
+
+
 class UnknownInterval(ProtocolError):
     """An interval that no candle has."""
 

@@ -20,6 +20,8 @@ class Kind(IntEnum):
     CANDLE = 4
     ENIGMA = 5
     GAP = 6
+    BASE = 7
+    COMPACT = 8
 
 
 class PriceFlag(IntFlag):
@@ -88,6 +90,27 @@ class Price(NamedTuple):
     price: float
     volume: float
     """Rolling 24 h base volume as the venue last stated it, plus what has traded since."""
+
+
+class Base(NamedTuple):
+    """What the COMPACT records of one symbol count from, until the next one of it."""
+
+    symbol_id: int
+    price_digits: int
+    volume_digits: int
+    pad: int
+    price: int
+    """In units of 10^-price_digits."""
+    volume: int
+    """In units of 10^-volume_digits."""
+
+
+class Compact(NamedTuple):
+    """The newest price of one symbol, as differences from its BASE (`compact.py`)."""
+
+    symbol_id: int
+    price: int
+    volume: int
 
 
 class Quote(NamedTuple):

@@ -86,6 +86,7 @@ class ServerSession:
         self.quotes: set[int] = set()
         self.trades: set[int] = set()
         self.enigma: set[int] = set()
+        self.compact: set[int] = set()
         self.candles: set[SeriesKey] = set()
         self.market_watch: set[int] = set()
         """Of these it gets prices, whether it has asked for them or not."""
@@ -94,6 +95,7 @@ class ServerSession:
             "quote": self.quotes,
             control.TRADE: self.trades,
             control.ENIGMA: self.enigma,
+            control.COMPACT: self.compact,
         }
         self._symbols = symbols
         self._limits = limits
@@ -118,7 +120,12 @@ class ServerSession:
 
     def _in_any_kind(self, *more: set[int]) -> set[int]:
         return self.prices.union(
-            self.quotes, self.trades, self.enigma, (key.symbol_id for key in self.candles), *more
+            self.quotes,
+            self.trades,
+            self.enigma,
+            self.compact,
+            (key.symbol_id for key in self.candles),
+            *more,
         )
 
     def on_text(self, text: bytes | str, now_ms: int) -> Reaction:
@@ -285,7 +292,8 @@ class ServerSession:
     def _introduce(self, instruments: list[Instrument], reaction: Reaction) -> None:
         new = [one for one in instruments if one.id not in self._introduced]
         if new:
-            self._introduced.update(one.id for one in new)
+            # By a set: it is then half as large as one that grows.
+            self._introduced |= {one.id for one in new}
             reaction.replies.append(control.format_message(control.dictionary(new)))
 
     def spend_token(self, now_ms: int) -> None:

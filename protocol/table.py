@@ -76,6 +76,11 @@ class PriceTable:
         """Keep those of the ids that have a value."""
         return ids[self.changes.take(ids) > 0]
 
+    def amounts(self, ids: np.ndarray[Any, np.dtype[np.intp]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Return a row of amounts a symbol: of PRICE, price and volume."""
+        words = self._whole.take(ids).view(np.float64)
+        return words.reshape(len(ids), self._records.itemsize // 8)[:, 1:]  # the first is no amount
+
     def encode_v1(self, ids: Ids) -> bytes:
         """Encode the newest prices of some symbols as one v1 frame."""
         return seal_v1(self.pack_v1(ids), len(ids))

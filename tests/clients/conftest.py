@@ -97,9 +97,8 @@ class Peer(Connection):
 
     @property
     def closed_with(self) -> int | None:
-        """The close code that the client sent."""
-        received = self._parser.close_rcvd
-        return received.code if received else None
+        """The close code that the client sent, if it was the first to close."""
+        return self.close_code
 
     async def heard_back(self) -> None:
         """Wait until the client has worked through all that was sent: it answers a ping in order."""

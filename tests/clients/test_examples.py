@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 
+from bench.demo import WITHOUT_A_PAST
 from gateway.processes.ports import find_free_port
 from gateway.roles.folder import bus_of
 
@@ -47,7 +49,8 @@ class Demo:
 @contextmanager
 def output_of(*argv: str) -> Iterator[Iterator[str]]:
     """The lines that a program prints, as they come; it is asked to stop afterwards."""
-    with subprocess.Popen([sys.executable, *argv], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+    command, environ = [sys.executable, *argv], os.environ | WITHOUT_A_PAST
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environ) as process:
         assert process.stdout is not None
         try:
             yield iter(process.stdout)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from wire_rows import TIMES_US, kinds_and_rows, v1_rows
 
 from protocol.errors import BadChecksum, BadLength, BadValue, ProtocolError, TooManyRecords
-from protocol.events import Candle, Kind, Price, PriceUpdate, Quote
+from protocol.events import Base, Candle, Compact, Kind, Price, PriceUpdate, Quote
 from protocol.frames import (
     LAYOUTS,
     MAX_RECORDS,
@@ -71,6 +71,7 @@ def test_a_count_is_at_byte_4_and_the_crc_covers_it():
         (Kind.CANDLE, 72),
         (Kind.ENIGMA, 32),
         (Kind.GAP, 40),
+        (Kind.BASE, 24),
     ],
 )
 def test_v2_records_have_their_size_and_every_field_is_aligned(kind, size):
@@ -78,6 +79,12 @@ def test_v2_records_have_their_size_and_every_field_is_aligned(kind, size):
     assert layout.struct.size == layout.dtype.itemsize == size
     for field, offset in layout.dtype.fields.values():
         assert offset % field.itemsize == 0
+
+
+def test_compact_records_are_packed():
+    layout = LAYOUTS[Kind.COMPACT]
+    assert layout.struct.size == layout.dtype.itemsize == 7
+    assert layout.struct.pack(0x0201, -2, -3) == bytes.fromhex("0102 feff fdffff")
 
 
 def test_every_kind_has_a_layout():
@@ -104,7 +111,8 @@ def test_an_array_encodes_like_its_rows(kind_and_rows, time_us):
     kind, rows = kind_and_rows
     encoded = encode_v2(rows, time_us, kind)
     assert encode_records(kind, decode_v2(encoded).records, time_us) == encoded
-    assert encode_records(kind, np.array(rows, LAYOUTS[kind].dtype), time_us) == encoded
+    if kind is not Kind.COMPACT:  # its i24 is made of numbers by `protocol/compact.py`
+        assert encode_records(kind, np.array(rows, LAYOUTS[kind].dtype), time_us) == encoded
 
 
 def test_rows_say_their_kind_and_only_an_empty_frame_must_be_told():
@@ -273,6 +281,25 @@ def test_v2_refuses_what_no_market_states_both_ways(kind, field, amount):
         encode_v2(rows, NOW_US)
     with pytest.raises(BadValue, match=field):
         decode_v2(seal_v2(kind, b"".join(layout.struct.pack(*row) for row in rows), 3, NOW_US))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"price_digits": 19}, {"volume_digits": 255}, {"price": -1}, {"volume": -1}, {"price": 2**53}]
+)
+def test_a_base_that_no_float_can_follow_is_refused_both_ways(wrong):
+    good = Base(7, 2, 5, 0, 2**53 - 1, 0)
+    bad = good._replace(**wrong)
+    (field,) = wrong
+    with pytest.raises(BadValue, match=field):
+        encode_v2([good, bad], NOW_US)
+    with pytest.raises(BadValue, match=field):
+        decode_v2(seal_v2(Kind.BASE, LAYOUTS[Kind.BASE].struct.pack(*bad), 1, NOW_US))
+
+
+@pytest.mark.parametrize("volume", [2**23, -(2**23) - 1, 2**31, 1.5])
+def test_a_difference_that_is_no_i24_is_not_encoded(volume):
+    with pytest.raises(BadValue, match="Compact"):
+        encode_v2([Compact(7, 0, volume)], NOW_US)
 
 
 def test_minus_zero_is_zero():

@@ -114,6 +114,12 @@ def test_the_newest_wins_and_the_others_stay():
     assert table.changes[[1, 2]].tolist() == [1, 2]
 
 
+def test_amounts_are_rows_of_what_the_records_state():
+    table = filled(Price(1, 0, 0, 10.0, 1.0), Price(2, 0, 0, 20.0, 2.0))
+    assert table.amounts(np.array([2, 1, 3])).tolist() == [[20.0, 2.0], [10.0, 1.0], [0.0, 0.0]]
+    assert table.amounts(np.array([], np.intp)).tolist() == []
+
+
 def test_an_empty_frame_changes_nothing():
     table = filled(Price(1, 0, 0, 10.0, 1.0))
     table.update(decode_v2(encode_v2([], NOW_US, Kind.PRICE)))

@@ -17,6 +17,7 @@ ERRORS = [
     errors.TooManyMessages(20.0),
     errors.UnknownSymbol("NOSUCH"),
     errors.UnknownSymbolId(7),
+    errors.UnknownBase(7),
     errors.UnknownInterval("2m"),
     errors.BadSubject("a.b"),
 ]

@@ -72,6 +72,14 @@ def test_a_symbol_is_introduced_once_but_its_newest_value_may_be_asked_for_again
     assert (back.replies, back.added, back.changed) == ([], [1], True)
 
 
+def test_compact_prices_are_a_kind_of_their_own():
+    session = server()
+    assert session.on_text(subscribe("COIN1USDT", kinds=["compact"]), 0).changed
+    assert (session.compact, session.prices, session.watched) == ({1}, set(), {1})
+    assert session.on_text(unsubscribe("COIN1USDT"), 0).changed
+    assert (session.compact, session.watched) == (set(), set())
+
+
 def test_kinds_add_up_and_an_unsubscribe_takes_them_all():
     session = server()
     assert session.on_text(subscribe("COIN1USDT", kinds=["price", "quote"]), 0).changed

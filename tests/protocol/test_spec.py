@@ -21,14 +21,28 @@ from protocol.candle_stream import (
     parse_address,
 )
 from protocol.client_session import RESUMES_A_MESSAGE, SYMBOLS_A_MESSAGE
+from protocol.compact import Bases
 from protocol.control import format_message, parse_client_message, parse_server_message
 from protocol.errors import CloseCode
-from protocol.events import MAX_SYMBOL_ID, Candle, CandleFlag, GapCause, GapState, Kind, Price, PriceUpdate
+from protocol.events import (
+    MAX_SYMBOL_ID,
+    Base,
+    Candle,
+    CandleFlag,
+    Compact,
+    GapCause,
+    GapState,
+    Kind,
+    Price,
+    PriceUpdate,
+)
 from protocol.frames import (
     HEADER_V1,
     HEADER_V2,
     LAYOUTS,
+    MAX_DIGITS,
     MAX_RECORDS,
+    MAX_UNITS,
     V1,
     decode_v1,
     decode_v2,
@@ -41,7 +55,10 @@ from protocol.session import VERSIONS, Limits
 from protocol.symbols import Instrument, SymbolTable
 
 SPEC = (Path(__file__).parents[2] / "protocol" / "SPEC.md").read_text()
-CODES = {"u1": "u8", "u2": "u16", "i4": "i32", "u4": "u32", "u8": "u64", "f8": "f64"}
+CODES = {
+    "u1": "u8", "u2": "u16", "u4": "u32", "u8": "u64",
+    "i2": "i16", "V3": "i24", "i4": "i32", "i8": "i64", "f8": "f64",
+}  # fmt: skip
 
 
 def blocks(language):
@@ -73,6 +90,22 @@ def test_the_worked_example_of_v2():
     assert frame == encode_v2([Price(7, 0x0100, 1_500, 1.5, 2.0)], 1_790_000_000_123_456)
     assert decode_v2(frame).rows() == [Price(7, 0x0100, 1_500, 1.5, 2.0)]
     assert f"crc32 = {int.from_bytes(frame[:4], 'little'):#010x}" in SPEC
+
+
+def test_the_worked_example_of_compact_prices():
+    base, compact = worked_example("hex base"), worked_example("hex compact")
+    assert base == encode_v2([Base(7, 2, 5, 0, 6_425_000, 123_456_789)], 1_790_000_000_123_456)
+    assert compact == encode_v2([Compact(7, -5, 11)], 1_790_000_000_123_456)
+    bases = Bases()
+    bases.update(decode_v2(base).records)
+    assert bases.prices(decode_v2(compact).records).tolist() == [(7, 64_249.95, 1_234.568)]
+    for frame in (base, compact):
+        assert f"crc32 = {int.from_bytes(frame[:4], 'little'):#010x}" in SPEC
+
+
+def test_what_a_reader_refuses_of_compact_prices():
+    assert f"a BASE with more than {MAX_DIGITS} digits" in SPEC
+    assert MAX_UNITS == 2**53
 
 
 @pytest.mark.parametrize("kind", Kind)

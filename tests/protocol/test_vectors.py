@@ -7,6 +7,7 @@ import pytest
 
 from protocol import errors
 from protocol.batches import decode_batch, encode_batch
+from protocol.compact import Bases
 from protocol.events import Kind, PriceUpdate
 from protocol.frames import LAYOUTS, decode_v1, decode_v2, encode_v1, encode_v2
 
@@ -43,6 +44,22 @@ def test_v2(vector):
     assert (decoded.kind, decoded.time_us, decoded.rows()) == (kind, time_us, values)
 
 
+@by_name("compact")
+def test_compact(vector):
+    bases = Bases()
+    for step in vector["frames"]:
+        frame = decode_v2(bytes.fromhex(step["hex"]))
+        if frame.kind is Kind.BASE:
+            bases.update(frame.records)
+            assert step["prices"] == []
+        elif "error" in step:
+            with pytest.raises(errors.ProtocolError) as caught:
+                bases.prices(frame.records)
+            assert type(caught.value) is getattr(errors, step["error"])
+        else:
+            assert bases.prices(frame.records).tolist() == rows(PriceUpdate, step["prices"])
+
+
 @by_name("batches")
 def test_batch(vector):
     header = [int(vector[field]) for field in ("epoch_us", "sequence", "received_us")]
@@ -69,6 +86,6 @@ def test_every_kind_has_an_empty_frame_a_frame_of_one_and_a_frame_of_several():
 
 
 def test_names_are_unique():
-    for section in ("v1", "v2", "batches"):
+    for section in ("v1", "v2", "batches", "compact"):
         names = [vector["name"] for vector in VECTORS[section]]
         assert len(names) == len(set(names))

@@ -5,14 +5,18 @@ from typing import Any
 from hypothesis import strategies as st
 
 from protocol.events import Kind
-from protocol.frames import LAYOUTS, V1, Layout
+from protocol.frames import LAYOUTS, MAX_DIGITS, MAX_UNITS, V1, Layout
 
 TIMES_US = st.integers(0, 2**63 - 1)
 _FIELDS = {
+    "|u1": st.integers(0, MAX_DIGITS),
     "<u2": st.integers(0, 2**16 - 1),
+    "<i2": st.integers(-(2**15), 2**15 - 1),
+    "|V3": st.integers(-(2**23), 2**23 - 1),
     "<i4": st.integers(-(2**31), 2**31 - 1),
     "<u4": st.integers(0, 2**32 - 1),
     "<u8": st.integers(0, 2**64 - 1),
+    "<i8": st.integers(0, MAX_UNITS - 1),
     "<f8": st.floats(min_value=0.0, allow_nan=False, allow_infinity=False),
 }
 

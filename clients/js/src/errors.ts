@@ -111,6 +111,15 @@ export class UnknownSymbolId extends ProtocolError {
   }
 }
 
+/** A COMPACT record counts from a BASE that has not come. */
+export class UnknownBase extends ProtocolError {
+  override readonly name = "UnknownBase";
+
+  constructor(readonly symbolId: number) {
+    super(`no BASE has come for symbol id ${symbolId}`);
+  }
+}
+
 /** An interval that no candle has. */
 export class UnknownInterval extends ProtocolError {
   override readonly name = "UnknownInterval";

@@ -11,6 +11,7 @@
 
 import { BadChecksum, type ProtocolError } from "./errors.js";
 import type { Frame } from "./frames.js";
+import { Bases } from "./frames_compact.js";
 import { FrameV1 } from "./frames_v1.js";
 import { jsonEquivalent } from "./json_equivalent.js";
 
@@ -46,7 +47,13 @@ export class Figures {
   readonly #payload = new Rate();
   readonly #json = new Rate();
   readonly #samples = new Map<number, { seen: number; ratio: number }>();
+  readonly #bases: Bases;
   #jsonBytes = 0;
+
+  /** The bases are those that compact frames count from. */
+  constructor(bases: Bases = new Bases()) {
+    this.#bases = bases;
+  }
 
   /** About how many bytes the same would have been in JSON; see `json_equivalent.ts`. */
   get jsonBytes(): number {
@@ -88,7 +95,7 @@ export class Figures {
     const kind = frame instanceof FrameV1 ? 0 : frame.kind;
     const sample = this.#samples.get(kind) ?? { seen: 0, ratio: 1 };
     if (sample.seen++ % SAMPLE_EVERY === 0 && frame.count > 0) {
-      const ratio = jsonEquivalent(frame, nameOf).length / bytes;
+      const ratio = jsonEquivalent(frame, nameOf, this.#bases).length / bytes;
       sample.ratio = sample.seen === 1 ? ratio : (3 * sample.ratio + ratio) / 4;
     }
     this.#samples.set(kind, sample);

@@ -8,7 +8,8 @@
  *
  * The rules of this file:
  * - Nothing is copied. A decoded frame reads its fields where they arrived, one by one (`frame.price(3)`), as a
- *   column (`frame.column("price")`), or as objects (`frame.rows()`).
+ *   column (`frame.column("price")`), or as objects (`frame.rows()`). Prices are also read into columns that are
+ *   used again (`frame.columns(into)`), compact ones only so (`bases.columns(frame, into)`).
  * - A frame is checked whole before anybody sees a part of it: length, CRC, and that amounts are amounts.
  * - What is wrong is a ProtocolError, never anything else.
  */
@@ -17,6 +18,7 @@ import { type Amounts, checkAmounts } from "./amounts.js";
 import { crc32 } from "./checksum.js";
 import { BadChecksum, BadLength, BadValue, BadVersion, UnknownKind } from "./errors.js";
 import { CandleFrame } from "./frames_candles.js";
+import { BaseFrame, CompactFrame } from "./frames_compact.js";
 import { EnigmaFrame, PriceFrame, QuoteFrame } from "./frames_newest.js";
 import { GapFrame, TradeFrame } from "./frames_trades.js";
 import { FrameV1, V1_AMOUNTS, V1_HEADER_BYTES, V1_RECORD_BYTES } from "./frames_v1.js";
@@ -24,15 +26,25 @@ import { HEADER_BYTES, Kind } from "./frames_v2.js";
 
 export * from "./errors.js";
 export * from "./frames_candles.js";
+export * from "./frames_compact.js";
 export * from "./frames_newest.js";
 export * from "./frames_trades.js";
 export { FrameV1, type RowV1 } from "./frames_v1.js";
 export { Kind } from "./frames_v2.js";
+export { PriceColumns } from "./price_columns.js";
 export type { TradeId } from "./u64.js";
 
 /** What a WebSocket hands over: the whole of an ArrayBuffer, or a part of one. */
 export type FrameData = ArrayBuffer | ArrayBufferView<ArrayBuffer>;
-export type Frame = PriceFrame | QuoteFrame | TradeFrame | CandleFrame | EnigmaFrame | GapFrame;
+export type Frame =
+  | PriceFrame
+  | QuoteFrame
+  | TradeFrame
+  | CandleFrame
+  | EnigmaFrame
+  | GapFrame
+  | BaseFrame
+  | CompactFrame;
 
 const VERSION = 2;
 
@@ -49,6 +61,8 @@ const FRAME_OF_KIND: { [kind: number]: FrameClass } = {
   [Kind.CANDLE]: CandleFrame,
   [Kind.ENIGMA]: EnigmaFrame,
   [Kind.GAP]: GapFrame,
+  [Kind.BASE]: BaseFrame,
+  [Kind.COMPACT]: CompactFrame,
 };
 
 /** View a v1 frame. Throws a ProtocolError, never anything else. */
@@ -62,7 +76,7 @@ export function decodeV1(data: FrameData): FrameV1 {
   if (bytes.length !== expected) {
     throw new BadLength(expected, bytes.length);
   }
-  checkCrc(frame.crc, bytes);
+  checkCrc(bytes);
   checkAmounts(bytes, V1_HEADER_BYTES, V1_RECORD_BYTES, V1_AMOUNTS);
   return frame;
 }
@@ -87,13 +101,17 @@ export function decodeV2(data: FrameData): Frame {
   if (bytes.length !== expected) {
     throw new BadLength(expected, bytes.length);
   }
-  const frame = new FrameOfKind(bytes);
-  checkCrc(frame.crc, bytes);
+  checkCrc(bytes);
   checkAmounts(bytes, HEADER_BYTES, FrameOfKind.recordBytes, FrameOfKind.amounts);
+  const frame = new FrameOfKind(bytes);
+  if (frame.kind === Kind.BASE) {
+    frame.check();
+  }
   return frame;
 }
 
-function checkCrc(expected: number, bytes: Uint8Array): void {
+function checkCrc(bytes: Uint8Array): void {
+  const expected = (bytes[0] | (bytes[1] << 8) | (bytes[2] << 16) | (bytes[3] << 24)) >>> 0;
   const actual = crc32(bytes, 4);
   if (actual !== expected) {
     throw new BadChecksum(expected, actual);

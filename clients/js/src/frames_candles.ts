@@ -6,7 +6,7 @@
  */
 
 import type { Amounts } from "./amounts.js";
-import { FrameV2, HEADER_FLOATS, HEADER_WORDS, Kind } from "./frames_v2.js";
+import { AlignedFrame, HEADER_FLOATS, HEADER_WORDS, Kind } from "./frames_v2.js";
 import { u64Rounded } from "./u64.js";
 
 const FINAL = 1;
@@ -34,7 +34,7 @@ export interface CandleRow {
   takerBuy: number;
 }
 
-export class CandleFrame extends FrameV2<CandleRow> {
+export class CandleFrame extends AlignedFrame<CandleRow> {
   static override readonly recordBytes = 72;
   static override readonly amounts: Amounts = [
     ["open", 16],

@@ -8,7 +8,8 @@
  */
 
 import type { Amounts } from "./amounts.js";
-import { FrameV2, HEADER_FLOATS, HEADER_WORDS, Kind } from "./frames_v2.js";
+import { AlignedFrame, HEADER_FLOATS, HEADER_WORDS, Kind } from "./frames_v2.js";
+import { PriceColumns } from "./price_columns.js";
 
 const FROM_RECEIPT = 1;
 
@@ -41,7 +42,9 @@ export interface EnigmaRow extends NewestRow {
 }
 
 /** What the three have in common. */
-export abstract class NewestFrame<Row extends NewestRow> extends FrameV2<{ [Name in keyof Row]: number }> {
+export abstract class NewestFrame<Row extends NewestRow> extends AlignedFrame<{
+  [Name in keyof Row]: number;
+}> {
   abstract flags(index: number): number;
   abstract delayUs(index: number): number;
 
@@ -82,6 +85,19 @@ export class PriceFrame extends NewestFrame<PriceRow> {
 
   volume(index: number): number {
     return this.f64[HEADER_FLOATS + 3 * index + 2];
+  }
+
+  /** Copy symbols, prices and volumes out, into columns that may have been used before. */
+  columns(into: PriceColumns = new PriceColumns()): PriceColumns {
+    const { u32, f64, count } = this;
+    into.resize(count);
+    const { symbolId, price, volume } = into;
+    for (let i = 0; i < count; i++) {
+      symbolId[i] = u32[HEADER_WORDS + 6 * i]; // the array keeps the lower half, which is the id
+      price[i] = f64[HEADER_FLOATS + 3 * i + 1];
+      volume[i] = f64[HEADER_FLOATS + 3 * i + 2];
+    }
+    return into;
   }
 
   row(index: number): PriceRow {

@@ -8,7 +8,7 @@
  */
 
 import type { Amounts } from "./amounts.js";
-import { FrameV2, HEADER_FLOATS, HEADER_WORDS, Kind } from "./frames_v2.js";
+import { AlignedFrame, HEADER_FLOATS, HEADER_WORDS, Kind } from "./frames_v2.js";
 import { type TradeId, u64At, u64Rounded } from "./u64.js";
 
 const TAKER_SOLD = 1;
@@ -42,7 +42,7 @@ export interface GapRow {
   lastUs: number;
 }
 
-export class TradeFrame extends FrameV2<TradeRow> {
+export class TradeFrame extends AlignedFrame<TradeRow> {
   static override readonly recordBytes = 40;
   static override readonly amounts: Amounts = [
     ["price", 24],
@@ -100,7 +100,7 @@ export class TradeFrame extends FrameV2<TradeRow> {
   }
 }
 
-export class GapFrame extends FrameV2<GapRow> {
+export class GapFrame extends AlignedFrame<GapRow> {
   static override readonly recordBytes = 40;
   static override readonly amounts: Amounts = [];
   readonly kind = Kind.GAP;

@@ -5,6 +5,7 @@
  */
 
 import type { Amounts } from "./amounts.js";
+import { PriceColumns } from "./price_columns.js";
 
 export const V1_HEADER_BYTES = 6;
 export const V1_RECORD_BYTES = 18;
@@ -53,6 +54,19 @@ export class FrameV1 {
   /** Copy a field of all records out. */
   column(name: keyof RowV1): Float64Array {
     return Float64Array.from({ length: this.count }, (_, index) => this[name](index));
+  }
+
+  /** Copy all fields out, into columns that may have been used before. */
+  columns(into: PriceColumns = new PriceColumns()): PriceColumns {
+    const { view, count } = this;
+    into.resize(count);
+    const { symbolId, price, volume } = into;
+    for (let i = 0, at = V1_HEADER_BYTES; i < count; i++, at += V1_RECORD_BYTES) {
+      symbolId[i] = view.getUint16(at, true);
+      price[i] = view.getFloat64(at + 2, true);
+      volume[i] = view.getFloat64(at + 10, true);
+    }
+    return into;
   }
 
   row(index: number): RowV1 {

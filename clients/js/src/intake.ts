@@ -17,19 +17,23 @@ import type { EventName, Listeners, StreamEvent } from "./events.js";
 import { Figures } from "./figures.js";
 import { decodeV1, decodeV2, type Frame, type FrameData } from "./frames.js";
 import type { CandleFrame } from "./frames_candles.js";
+import { Bases } from "./frames_compact.js";
 import type { EnigmaFrame, PriceFrame, QuoteFrame } from "./frames_newest.js";
 import { GapState, type TradeFrame } from "./frames_trades.js";
 import type { FrameV1 } from "./frames_v1.js";
 import { Kind } from "./frames_v2.js";
 import { parseServerMessage, type SymbolEntry } from "./messages.js";
+import { PriceColumns } from "./price_columns.js";
 import { fullName } from "./symbols.js";
 import type { TradeId } from "./u64.js";
-import { candleOf, gapOf, newestOf, priceOfV1, tradeOf, type Update } from "./updates.js";
+import { candleOf, gapOf, newestOf, timelessPrice, tradeOf, type Update } from "./updates.js";
 
 const NEWEST_TYPE = { [Kind.PRICE]: "price", [Kind.QUOTE]: "quote", [Kind.ENIGMA]: "enigma" } as const;
 
 export class Intake {
-  readonly figures = new Figures();
+  readonly #bases = new Bases();
+  readonly #columns = new PriceColumns();
+  readonly figures = new Figures(this.#bases);
   readonly dictionary = new Map<number, SymbolEntry>();
   readonly candleVersion = new CandleVersion();
   /** The unread of each reader. */
@@ -58,6 +62,7 @@ export class Intake {
   /** Start a new connection: what the last one introduced is forgotten. */
   onOpen(): void {
     this.dictionary.clear();
+    this.#bases.clear();
     this.#heard.clear();
   }
 
@@ -154,19 +159,30 @@ export class Intake {
 
   #onV1(frame: FrameV1, bytes: number, nowUs: number): void {
     this.#checkAndCount(frame, bytes, nowUs);
-    for (let i = 0; i < frame.count && this.#isWanted("price"); i++) {
-      this.#put(priceOfV1(frame, i, this.#entry(frame.symbolId(i)), nowUs));
+    if (this.#isWanted("price")) {
+      this.#putPrices(frame.columns(this.#columns), nowUs);
     }
   }
 
   #onV2(frame: Frame, bytes: number, nowUs: number): void {
     const candles = frame.kind === Kind.CANDLE ? this.#candlesOf(frame, nowUs) : [];
+    if (frame.kind === Kind.COMPACT) {
+      this.#bases.columns(frame, this.#columns); // now, because it may be refused
+    }
     this.#checkAndCount(frame, bytes, nowUs);
     switch (frame.kind) {
       case Kind.PRICE:
       case Kind.QUOTE:
       case Kind.ENIGMA:
         this.#onNewest(frame, nowUs);
+        break;
+      case Kind.BASE:
+        this.#bases.update(frame);
+        break;
+      case Kind.COMPACT:
+        if (this.#isWanted("price")) {
+          this.#putPrices(this.#columns, nowUs);
+        }
         break;
       case Kind.TRADE:
         this.#onTrades(frame, nowUs);
@@ -203,6 +219,12 @@ export class Intake {
       if (isWanted) {
         this.#put(newestOf(frame, i, this.#entry(symbolId), nowUs));
       }
+    }
+  }
+
+  #putPrices({ count, symbolId, price, volume }: PriceColumns, nowUs: number): void {
+    for (let i = 0; i < count; i++) {
+      this.#put(timelessPrice(price[i], volume[i], this.#entry(symbolId[i]), nowUs));
     }
   }
 

@@ -8,9 +8,11 @@
  */
 
 import type { Frame } from "./frames.js";
+import type { BaseFrame, Bases } from "./frames_compact.js";
 import { FrameV1 } from "./frames_v1.js";
 import { Kind } from "./frames_v2.js";
 import { intervalOfMinutes } from "./intervals.js";
+import type { PriceColumns } from "./price_columns.js";
 
 type NameOf = (symbolId: number) => string;
 
@@ -21,20 +23,34 @@ const TYPES = {
   [Kind.CANDLE]: "candle",
   [Kind.ENIGMA]: "enigma",
   [Kind.GAP]: "gap",
+  [Kind.COMPACT]: "price",
 } as const;
 
-/** Write a frame as JSON. */
-export function jsonEquivalent(frame: Frame | FrameV1, nameOf: NameOf): string {
+/** Write a frame as JSON; a compact one takes the bases that it counts from. */
+export function jsonEquivalent(frame: Frame | FrameV1, nameOf: NameOf, bases?: Bases): string {
   if (frame instanceof FrameV1) {
     const data = frame.rows().map(({ symbolId, ...fields }) => ({ symbol: nameOf(symbolId), ...fields }));
     return JSON.stringify({ type: "price", data });
   }
-  const data = Array.from({ length: frame.count }, (_, i) => recordOf(frame, i, nameOf(frame.symbolId(i))));
+  if (frame.kind === Kind.BASE) {
+    return ""; // JSON has no need of it
+  }
+  const prices = frame.kind === Kind.COMPACT ? bases?.columns(frame) : undefined;
+  const data = Array.from({ length: frame.count }, (_, i) =>
+    recordOf(frame, i, nameOf(frame.symbolId(i)), prices),
+  );
   return JSON.stringify({ type: TYPES[frame.kind], timeUs: frame.timeUs, data }, digitsOfIds);
 }
 
-function recordOf(frame: Frame, i: number, symbol: string): object {
+function recordOf(
+  frame: Exclude<Frame, BaseFrame>,
+  i: number,
+  symbol: string,
+  prices: PriceColumns | undefined,
+): object {
   switch (frame.kind) {
+    case Kind.COMPACT:
+      return { symbol, price: prices?.price[i], volume: prices?.volume[i] };
     case Kind.PRICE:
     case Kind.QUOTE:
     case Kind.ENIGMA: {

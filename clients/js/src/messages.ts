@@ -8,7 +8,7 @@ import { BadMessage } from "./errors.js";
 import type { TradeId } from "./u64.js";
 
 /** What can be asked of a symbol. v1 has "price" only. */
-export type StreamKind = "price" | "quote" | "trade" | "candle" | "enigma";
+export type StreamKind = "price" | "quote" | "trade" | "candle" | "enigma" | "compact";
 
 /** One line of the dictionary. */
 export interface SymbolEntry {

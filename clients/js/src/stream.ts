@@ -35,12 +35,12 @@ import { type Part, Wishes } from "./wishes.js";
 const PATIENCE: Patience = { ...RHYTHM, openMs: 10_000, firstRetryMs: 500, maxRetryMs: 15_000 };
 const KINDS_OF_VERSION: { [version: number]: readonly StreamKind[] } = {
   1: ["price"],
-  2: ["price", "quote", "trade", "candle", "enigma"],
+  2: ["price", "quote", "trade", "candle", "enigma", "compact"],
 };
 
 /** What to ask of symbols. */
 export interface Wish {
-  /** ["price"] if left out. */
+  /** ["price"] if left out. "compact" brings prices too, in a third of the bytes and without their ages. */
   kinds?: readonly StreamKind[];
   /** Of candles; ["1m"] if left out. */
   intervals?: readonly string[];

@@ -1,14 +1,13 @@
 /**
  * What a stream yields: updates, told apart by their `type`.
  *
- * Times named `…Us` are microseconds since 1970, `…Ms` milliseconds. A gateway states times in v2 only; what v1
- * does not carry is null.
+ * Times named `…Us` are microseconds since 1970, `…Ms` milliseconds. A gateway states times in v2 only, and not
+ * with compact prices; what does not come is null.
  */
 
 import type { CandleFrame, CandleSource } from "./frames_candles.js";
 import type { EnigmaFrame, NewestFrame, PriceFrame, QuoteFrame } from "./frames_newest.js";
 import type { GapFrame, TradeFrame } from "./frames_trades.js";
-import type { FrameV1 } from "./frames_v1.js";
 import { type Interval, intervalOfMinutes } from "./intervals.js";
 import type { SymbolEntry } from "./messages.js";
 import type { TradeId } from "./u64.js";
@@ -115,12 +114,18 @@ export interface CandleUpdate extends OfSymbol {
 
 export type Update = PriceUpdate | QuoteUpdate | EnigmaUpdate | TradeUpdate | GapUpdate | CandleUpdate;
 
-export function priceOfV1(frame: FrameV1, i: number, entry: SymbolEntry, receivedUs: number): PriceUpdate {
+/** Make an update of a price that came without times: of v1, or compact. */
+export function timelessPrice(
+  price: number,
+  volume: number,
+  entry: SymbolEntry,
+  receivedUs: number,
+): PriceUpdate {
   return {
     type: "price",
     symbol: entry.symbol,
-    price: frame.price(i),
-    volume: frame.volume(i),
+    price,
+    volume,
     exchangeUs: null,
     delayUs: null,
     receivedUs,

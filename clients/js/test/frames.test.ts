@@ -1,6 +1,17 @@
 import { describe, expect, test } from "vitest";
 import { encodeV1, encodeV2, type KindName, LAYOUTS, sealAgain } from "../bench/encode.js";
-import { decodeV1, decodeV2, type Frame, Kind, ProtocolError } from "../src/frames.js";
+import {
+  type BaseFrame,
+  Bases,
+  type CompactFrame,
+  decodeV1,
+  decodeV2,
+  type Frame,
+  Kind,
+  PriceColumns,
+  type PriceFrame,
+  ProtocolError,
+} from "../src/frames.js";
 import { bytesOf, inCamelCase, VECTORS } from "./vectors.js";
 
 const TIME_US = 1_790_000_000_123_456;
@@ -17,6 +28,22 @@ describe("golden frames", () => {
     expect(String(frame.timeUsExactly())).toBe(time_us);
     expect(frame.timeUs).toBe(Number(time_us));
     expect(rowsAsVectors(frame)).toEqual(records.map(inCamelCase).map(asRead));
+  });
+
+  test.each(VECTORS.compact)("compact: $name", ({ frames }) => {
+    const bases = new Bases();
+    for (const { hex, prices, error } of frames) {
+      const frame = decodeV2(bytesOf(hex));
+      if (frame.kind === Kind.BASE) {
+        bases.update(frame);
+      } else if (frame.kind !== Kind.COMPACT) {
+        throw new Error("another kind");
+      } else if (error !== undefined) {
+        expect(() => bases.columns(frame)).toThrow(expect.objectContaining({ name: error }));
+      } else {
+        expect(rowsOf(bases.columns(frame))).toEqual(prices?.map(inCamelCase));
+      }
+    }
   });
 
   const refused = VECTORS.bad.filter(({ reader }) => reader === "v1" || reader === "v2");
@@ -45,6 +72,14 @@ function rowsAsVectors(frame: Frame): { [name: string]: number | string }[] {
     ]);
     return Object.fromEntries(named) as { [name: string]: number | string };
   });
+}
+
+function rowsOf({ count, symbolId, price, volume }: PriceColumns): object[] {
+  return Array.from({ length: count }, (_, i) => ({
+    symbolId: symbolId[i],
+    price: price[i],
+    volume: volume[i],
+  }));
 }
 
 describe("damage", () => {
@@ -90,7 +125,7 @@ describe("damage", () => {
         expectOnlyOurErrors(() => decode(garbage));
         if (garbage.byteLength > 8) {
           const bytes = new Uint8Array(garbage);
-          bytes.set([2, 1 + (round % 6)], 6);
+          bytes.set([2, 1 + (round % 8)], 6);
           bytes[4] = (garbage.byteLength - 16) / 24;
           bytes[5] = 0;
           expectOnlyOurErrors(() => decode(sealAgain(garbage)));
@@ -128,8 +163,32 @@ describe("what a reader gets", () => {
     expect([decoded.isFromReceipt(0), decoded.isFromReceipt(1)]).toEqual([true, false]);
   });
 
+  test("columns are read into those of an earlier frame, longer or shorter, from frames of all prices", () => {
+    const columns = new PriceColumns();
+    const [one, two] = rows.map(({ symbolId, price, volume }) => ({ symbolId, price, volume }));
+    const bases = new Bases();
+    const base = { symbolId: 1, priceDigits: 2, volumeDigits: 1, price: 6_425_000, volume: 0 };
+    bases.update(decodeV2(encodeV2("BASE", [base], TIME_US)) as BaseFrame);
+    const compact = encodeV2("COMPACT", [{ symbolId: 1, price: 1, volume: 125 }], TIME_US);
+
+    expect(rowsOf(decodeV1(encodeV1([one])).columns(columns))).toEqual([one]);
+    expect(rowsOf((decodeV2(frame) as PriceFrame).columns(columns))).toEqual([one, two]);
+    const { price } = columns;
+    expect(rowsOf(bases.columns(decodeV2(compact) as CompactFrame, columns))).toEqual([one]);
+    expect(columns.price).toBe(price);
+  });
+
+  test("bases are forgotten for a new connection", () => {
+    const bases = new Bases();
+    const compact = decodeV2(encodeV2("COMPACT", [{ symbolId: 9 }], TIME_US)) as CompactFrame;
+    bases.update(decodeV2(encodeV2("BASE", [{ symbolId: 9, price: 5, volume: 6 }], TIME_US)) as BaseFrame);
+    expect(rowsOf(bases.columns(compact))).toEqual([{ symbolId: 9, price: 5, volume: 6 }]);
+    bases.clear();
+    expect(() => bases.columns(compact)).toThrow("no BASE has come for symbol id 9");
+  });
+
   test("nothing is copied: the frame reads where the bytes arrived", () => {
-    const decoded = decodeV2(frame);
+    const decoded = decodeV2(frame) as PriceFrame;
     expect(decoded.f64.buffer).toBe(frame);
     expect(decoded.f64[2 + 3 * 0 + 1]).toBe(64_250.01);
   });

@@ -3,6 +3,7 @@ import { WebSocket } from "ws";
 import {
   GapState,
   type Item,
+  type PriceUpdate,
   Stream,
   type StreamOptions,
   StreamRefused,
@@ -93,6 +94,64 @@ describe("the conversation", () => {
     expect(update).toMatchObject({ symbol: "ETHUSDT", price: 3000.5, changes: 2, exchangeUs: 9_998_500 });
     expect(prices).toEqual([3000.5]);
     expect(stream.simulated).toBe(true);
+  });
+
+  test("compact prices are prices without an age, and what comes whole among them is too", async () => {
+    const stream = streamOf({ symbols: ["BTCUSDT"], kinds: ["compact"] });
+    const prices: PriceUpdate[] = [];
+    const done = until<void>((resolve) => stream.on("price", (one) => prices.push(one) === 4 && resolve()));
+    const client = await connected(stream);
+    expect(await client.subscribed()).toMatchObject({ kinds: ["compact"] });
+    client.introduce(BTC, ETH);
+    client.send("BASE", [{ symbolId: 7, priceDigits: 2, volumeDigits: 3, price: 6_425_000, volume: 1_500 }]);
+    client.send("COMPACT", [{ symbolId: 7, price: -5, volume: 250 }]);
+    client.send(
+      "PRICE",
+      [{ symbolId: 8, flags: 0x100, delayUs: 1500, price: 3000.5, volume: 9 }],
+      10_000_000,
+    );
+    client.send("BASE", [{ symbolId: 8, priceDigits: 1, volumeDigits: 0, price: 30_000, volume: 10 }]);
+    client.send("COMPACT", [
+      { symbolId: 8, price: 6, volume: -1 },
+      { symbolId: 7, price: 1, volume: 0 },
+    ]);
+    await done;
+    const said = prices.map(({ symbol, price, volume, ageUs }) => [symbol, price, volume, ageUs === null]);
+    expect(said).toEqual([
+      ["BTCUSDT", 64_249.95, 1.75, true],
+      ["ETHUSDT", 3000.5, 9, false],
+      ["ETHUSDT", 3000.6, 9, true],
+      ["BTCUSDT", 64_250.01, 1.5, true],
+    ]);
+    expect(prices[0]).toMatchObject({ exchangeUs: null, delayUs: null, changes: 1, entry: BTC });
+    expect(stream.figures).toMatchObject({ frames: 5, badFrames: 0 });
+    expect(stream.figures.ages.seen).toBe(0);
+  });
+
+  test("compact prices count from the bases of their own connection", async () => {
+    const stream = streamOf({ symbols: ["BTCUSDT"], kinds: ["compact"] });
+    const first = await connected(stream);
+    const priced = until((resolve) => stream.on("price", resolve));
+    first.introduce(BTC);
+    first.send("BASE", [{ symbolId: 7, price: 5, volume: 6 }]);
+    first.send("COMPACT", [{ symbolId: 7, price: 1, volume: 1 }]);
+    expect(await priced).toMatchObject({ price: 6, volume: 7 });
+    first.cut();
+    const second = await gateway.client();
+    const refused = until<StreamState>((resolve) =>
+      stream.on(
+        "state",
+        ({ state }) => state.name === "reconnecting" && state.code === 4400 && resolve(state),
+      ),
+    );
+    second.introduce(BTC);
+    second.send("COMPACT", [{ symbolId: 7, price: 1, volume: 1 }]);
+    expect(await refused).toMatchObject({ reason: expect.stringContaining("UnknownBase") });
+    expect(stream.figures.badFrames).toBe(1);
+  });
+
+  test("v1 has no compact prices", () => {
+    expect(() => streamOf({ symbols: ["BTCUSDT"], kinds: ["compact"], version: 1 })).toThrow(RangeError);
   });
 
   test("what the gateway refuses is said, and the rest goes on", async () => {

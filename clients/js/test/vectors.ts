@@ -7,6 +7,8 @@ type Fields = { [name: string]: number | string };
 interface Vectors {
   v1: { name: string; hex: string; records: Fields[] }[];
   v2: { name: string; hex: string; kind: string; time_us: string; records: Fields[] }[];
+  /** The frames of each come one after the other on one connection. */
+  compact: { name: string; frames: { hex: string; prices?: Fields[]; error?: string }[] }[];
   batches: { name: string; hex: string; frames: string[] }[];
   bad: { name: string; reader: string; hex: string; error: string }[];
 }

@@ -49,6 +49,19 @@ describe.skipIf(IS_MISSING)("a real gateway", () => {
     expect(stream.figures.ages.quantileMs(0.5)).toBeLessThan(10_000);
   });
 
+  test("compact prices are those that come as prices, in less than half of the bytes", async () => {
+    const compact = opened(streamOf({ symbols: SYMBOLS, kinds: ["compact"] }));
+    const whole = opened(streamOf({ symbols: SYMBOLS, kinds: ["price"] }));
+    const [some, others] = [pricesOf(compact), pricesOf(whole)];
+    await Promise.all([some.more(100), others.more(100)]);
+    // Each may have left out what the other was told: a busy gateway coalesces. Not so the most.
+    const shared = [...some.seen].filter((price) => others.seen.has(price));
+    expect(shared.length).toBeGreaterThan(20);
+    const bytesOf = ({ figures }: Stream) => (figures.bytes - 16 * figures.frames) / figures.records;
+    expect(bytesOf(compact)).toBeLessThan(0.5 * bytesOf(whole));
+    expect(compact.figures).toMatchObject({ badFrames: 0, reconnects: 0 });
+  });
+
   test("a symbol that is not carried is refused, and the others come", async () => {
     const stream = opened(streamOf({ symbols: ["NOSUCHUSDT", "BTCUSDT"] }));
     const refused = until((resolve) => stream.on("refused", resolve));
@@ -94,6 +107,22 @@ describe.skipIf(IS_MISSING)("a real gateway", () => {
     expect(stream.figures).toMatchObject({ unexplainedGaps: 0, lostTrades: 0 });
   });
 });
+
+/** Prices with their volumes, as texts that can be compared. */
+function pricesOf(stream: Stream) {
+  const seen = new Set<string>();
+  const more = (count: number) =>
+    until<void>((resolve) => {
+      stream.on("price", ({ symbol, price, volume }) => {
+        seen.add(`${symbol} ${price} ${volume}`);
+        if (seen.size >= count) {
+          resolve();
+        }
+      });
+      stream.start();
+    });
+  return { seen, more };
+}
 
 function recorded(stream: Stream) {
   const all: TradeUpdate[] = [];
