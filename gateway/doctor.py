@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.config.load import Settings
-from gateway.exchanges.errors import BadPayload
 from gateway.exchanges.venue import Venue
 from gateway.feeds.connections.rhythm import Mute
 from gateway.feeds.connections.socket import open_socket
+from gateway.feeds.connections.turn import read_turn
 from gateway.feeds.errors import VenueError
 from gateway.feeds.rest import Rest
 from gateway.natsd import NatsFailed, find_nats_server
@@ -147,19 +147,18 @@ async def check_socket(venue: Venue, kind: str) -> Finding:
     stream = venue.dialect.stream_name(BUSY[venue.name], kind)
     came, acknowledged = asyncio.Event(), asyncio.Event()
 
-    def on_message(message: bytes, received_us: int) -> None:  # noqa: ARG001  # open_socket's signature
-        try:
-            event = venue.dialect.parse(message)
-        except BadPayload:
-            return  # nothing that we can read is nothing that came
-        if isinstance(event, Ack):
+    def on_notice(notice: Ack | Shutdown) -> None:
+        if isinstance(notice, Ack):
             acknowledged.set()
-        elif event is not None and not isinstance(event, Shutdown):
+
+    def on_messages(messages: list[bytes], received_us: int) -> None:  # noqa: ARG001  # open_socket's signature
+        # Nothing that we can read is nothing that came.
+        if read_turn(messages, venue.dialect.parse, on_notice, lambda _data, _error: None):
             came.set()
 
     started_s = time.monotonic()
     try:
-        async with open_socket(url, on_message, _nothing, came.set, CONNECT_TIMEOUT_S) as socket:
+        async with open_socket(url, on_messages, _nothing, came.set, CONNECT_TIMEOUT_S) as socket:
             socket.send(venue.dialect.subscribe([stream], 1))
             async with asyncio.timeout(DELIVERY_TIMEOUT_S):
                 await came.wait()

@@ -1,9 +1,10 @@
 """Asks feed workers for trades by id.
 
-    request.trades.<venue>.<native>   {"first": id, "last": id}   ->   one v2 TRADE frame
+    request.trades.<venue>.<native>   {"first": id, "last": id, "whole": bool}   ->   one v2 TRADE frame
 
-The worker that owns the symbol answers with what it holds, or fetches it from the venue. At most `REQUESTS`
-are under way at the same time; the others wait for their turn.
+The worker that owns the symbol answers with what it holds, or fetches it from the venue. Asked for the
+`whole`, it says "not now" rather than leave out what may still be had. At most `REQUESTS` are under way at
+the same time; the others wait for their turn.
 """
 
 import asyncio
@@ -25,9 +26,9 @@ REQUEST_TIMEOUT_S: Final = 9.0
 """A worker may have to fetch them from the venue, and takes up to 8 s for that."""
 PATIENCE_S: Final = 8.0
 """How long `insist` waits for a worker that does not answer: one that was killed is back by then."""
-SECOND_LOOKS_S: Final = (0.5, 1.5, 4.0, 8.0)
-"""When it asks again for what an answer lacked: the worker may just be fetching it, or be new and wait until
-the venue answers it again."""
+WHOLE_PATIENCE_S: Final = 30.0
+"""How long it waits for all of it: for a worker that is new, and a venue that is slow or refuses us for a
+while."""
 RETRY_S: Final = 0.25
 
 log = structlog.get_logger()
@@ -43,14 +44,21 @@ class TradeFetcher:
         self._turns = asyncio.Semaphore(REQUESTS)
 
     async def fetch(
-        self, symbol_id: int, first_id: int, last_id: int, timeout_s: float = REQUEST_TIMEOUT_S
+        self,
+        symbol_id: int,
+        first_id: int,
+        last_id: int,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+        *,
+        whole: bool = False,
     ) -> list[Trade]:
-        """Return what the worker has of a range, in id order. Raises NoAnswer."""
+        """Return what the worker has of a range, in id order. Raises NoAnswer; if the `whole` is wanted, also
+        where it may have more of it later."""
         instrument = self._symbols.by_id(symbol_id)
         if instrument is None:
             raise NoAnswer(f"symbol id {symbol_id} is not known yet")
         subject = subjects.request_trades(instrument.venue, instrument.native)
-        question = msgspec.json.encode({"first": first_id, "last": last_id})
+        question = msgspec.json.encode({"first": first_id, "last": last_id, "whole": whole})
         async with self._turns:
             self.asked += 1
             payload = await self._bus.request(subject, question, timeout_s)
@@ -62,19 +70,17 @@ class TradeFetcher:
         by_id = {row.id: row for row in rows if row.symbol_id == symbol_id}
         return [by_id[one] for one in sorted(by_id) if first_id <= one <= last_id]
 
-    async def insist(self, symbol_id: int, first_id: int, last_id: int, look_twice: bool) -> list[Trade]:
-        """Return what the worker has of a range; ask again for a while where it does not answer and, if that
-        is wanted, where it lacks some."""
-        give_up_s = time.monotonic() + PATIENCE_S
-        best: list[Trade] = []
-        looks = iter(SECOND_LOOKS_S if look_twice else ())
+    async def insist(self, symbol_id: int, first_id: int, last_id: int, whole: bool) -> list[Trade]:
+        """Return what can be had of a range; where there is no answer ask again for a while. If the `whole`
+        is wanted and patience ends, return what there is by then."""
+        give_up_s = time.monotonic() + (WHOLE_PATIENCE_S if whole else PATIENCE_S)
         while True:
             try:
-                best = max(await self.fetch(symbol_id, first_id, last_id), best, key=len)
-                wait_s = next(looks, None) if len(best) < last_id - first_id + 1 else None
+                return await self.fetch(symbol_id, first_id, last_id, whole=whole)
             except BusError as error:
                 log.info("trades.no_answer", symbol_id=symbol_id, error=str(error))
-                wait_s = RETRY_S if time.monotonic() < give_up_s else None
-            if wait_s is None:
-                return best
-            await asyncio.sleep(wait_s)
+            if time.monotonic() >= give_up_s:
+                if not whole:
+                    return []
+                whole = False
+            await asyncio.sleep(RETRY_S)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import queue
 import sys
 import threading
@@ -14,6 +15,10 @@ import structlog
 
 from gateway.natsd import nats_server
 from gateway.processes.ports import find_free_port
+
+# Whatever the environment says: to compile all modules anew is most of what the start of a process costs.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A busy machine is slow, and no test is about that.
 hypothesis.settings.register_profile("tickgate", deadline=None)

@@ -1,6 +1,7 @@
 """The documents say what is: settings, links, commands, and examples that run."""
 
 import contextlib
+import os
 import re
 import shlex
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from bench.demo import WITHOUT_A_PAST
 from gateway.cli import main
 from gateway.config.load import format_table
 from gateway.processes.ports import find_free_port
@@ -113,7 +115,8 @@ def test_the_examples_show_prices(number, addresses):
 @contextlib.contextmanager
 def output_of(*argv: str) -> Iterator[Iterator[str]]:
     """The lines that a program prints, as they come; it is asked to stop afterwards."""
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+    environ = os.environ | WITHOUT_A_PAST
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environ) as process:
         assert process.stdout is not None
         try:
             yield iter(process.stdout)

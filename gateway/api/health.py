@@ -183,6 +183,7 @@ def stats(parts: GatewayParts) -> dict[str, Any]:
         "clients": len(clients.connected),
         "audiences": len(fanout.audiences),
         "slow_clients": sum(client.outbox.is_full for client in clients.connected),
+        "send": fanout.sender.way,
         "frames_written": fanout.frames_written,
         "bytes_written": fanout.bytes_written,
         "flushes": fanout.flushes,

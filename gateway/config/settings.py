@@ -28,6 +28,7 @@ from gateway.config.values import (
     Port,
     Seconds,
     Secret,
+    SendWay,
     Streams,
     Symbols,
     Text,
@@ -127,6 +128,9 @@ class Clients(Section):
     )
     ping_interval_s: Seconds = setting("CLIENTS_PING_INTERVAL", 20.0, "how often a silent client is pinged")
     pong_timeout_s: Seconds = setting("CLIENTS_PONG_TIMEOUT", 20.0, "how long its answer may take")
+    send: SendWay = setting(
+        "CLIENTS_SEND", "auto", "how frames are sent: auto, uring, loop or python; auto is the best there is"
+    )
 
 
 class Nats(Section):

@@ -120,6 +120,7 @@ StreamName: TypeAlias = Literal["aggTrade", "trade", "bookTicker", "miniTicker",
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["auto", "console", "json"]
 Anonymous: TypeAlias = Literal["auto", "yes", "no"]
+SendWay: TypeAlias = Literal["auto", "uring", "loop", "python"]
 
 Port: TypeAlias = Annotated[int, Field(ge=0, le=65_535)]
 Count: TypeAlias = Annotated[int, Field(ge=1)]

@@ -88,7 +88,7 @@ class Doubts:
                 self._tasks = None
 
     def on_doubts(self, recording: Recording, doubts: list[Doubt]) -> None:
-        """Ask about them; after the end of `run` only remember them: the next recorder fetches what they held."""
+        """Ask about them; after `run` has ended, only remember them: the next recorder fetches these bars."""
         for native, from_ms, to_ms in doubts:
             from_ms = max(from_ms, to_ms - MOST_BARS * MINUTE_MS)
             key = (recording.venue, native)

@@ -82,7 +82,7 @@ class Holes:
         log.info("recorder.hole", native=heard.native, holes=holes)
         for first, last in cut(holes):
             self._take_in(
-                recording, heard, await self._fetcher.insist(heard.symbol_id, first, last, look_twice=True)
+                recording, heard, await self._fetcher.insist(heard.symbol_id, first, last, whole=True)
             )
         for hole in [one for one in heard.missing() if _overlaps(one, holes)]:
             self._give_up(recording, heard, hole)
@@ -91,7 +91,7 @@ class Holes:
         for _ in range(PAGES):
             first = heard.last_id + 1
             trades = await self._fetcher.insist(
-                heard.symbol_id, first, first + TRADES_A_REQUEST - 1, look_twice=False
+                heard.symbol_id, first, first + TRADES_A_REQUEST - 1, whole=False
             )
             self._take_in(recording, heard, trades)
             if len(trades) < TRADES_A_REQUEST:

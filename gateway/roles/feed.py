@@ -153,7 +153,7 @@ class _Worker:
             pool = ConnectionPool(
                 venue,
                 kinds=exchange.streams,
-                on_event=hub.on_event,
+                on_turn=hub.on_turn,
                 on_boundary=hub.on_boundary,
                 redundancy=exchange.redundancy,
                 attempts_share=share,

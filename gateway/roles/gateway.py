@@ -38,6 +38,7 @@ from gateway.http.protocol import http_protocol
 from gateway.ledger import LedgerWriter, open_ledger
 from gateway.metadata.database import Database, wall_clock_ms
 from gateway.metadata_watch import MetadataWatch
+from gateway.native.sender import Sender
 from gateway.recorded import RecordedReader
 from gateway.registry import Registry
 from gateway.repair import Repair, TradeFetcher
@@ -79,7 +80,8 @@ class Gateway:
 
     def _build_streams(self, symbols: SymbolTable) -> None:
         """From the bus to the fan-out."""
-        self._fanout = fanout = Fanout()
+        self._sender = Sender(self._options.clients.send)
+        self._fanout = fanout = Fanout(symbols, self._sender)
         self._writer = LedgerWriter(self._bus)
         fetcher = TradeFetcher(self._bus, symbols)
         self._repair = Repair(fetcher, fanout, symbols, self._writer.note)
@@ -188,6 +190,12 @@ class Gateway:
                 timeout_graceful_shutdown=STOP_TIMEOUT_S,
             )
         )
+        with self._sender:
+            await self._serve(server, listener, stop)
+        await self._demand.leave()
+        await self._writer.drain()
+
+    async def _serve(self, server: uvicorn.Server, listener: socket.socket, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(run()) for run in self._running()]
             for part in (self._reader, self._recorded, self._ledger, self._history, self._market_watch):
@@ -205,14 +213,12 @@ class Gateway:
             )
             serving = tasks.create_task(server.serve([listener]))
             port, symbols = listener.getsockname()[1], len(self._registry.table)
-            log.info("gateway.listening", port=port, symbols=symbols)
+            log.info("gateway.listening", port=port, symbols=symbols, send=self._sender.way)
             await stop.wait()
             server.should_exit = True
             await serving
             for task in background:
                 task.cancel()
-        await self._demand.leave()
-        await self._writer.drain()
 
     def _running(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """What goes on all the time."""

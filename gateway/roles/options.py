@@ -72,6 +72,7 @@ def _client_limits(settings: Settings) -> ClientLimits:
         max_lag_s=wanted.max_lag_s,
         ping_interval_s=wanted.ping_interval_s,
         pong_timeout_s=wanted.pong_timeout_s,
+        send=wanted.send,
     )
 
 

@@ -15,7 +15,7 @@ from dockerfile import health_check
 from programs import program
 from prometheus_client.parser import text_string_to_metric_families
 
-from bench.demo import run_demo, until
+from bench.demo import ANSWER_TIMEOUT_S, WITHOUT_A_PAST, run_demo, until
 from gateway.api.measures import MEASURES
 
 ROOT = Path(__file__).parents[2]
@@ -85,8 +85,8 @@ def labels_by_name(text: str) -> dict[str, set[str]]:
 async def test_everything_that_is_named_is_there_when_it_runs(tmp_path):
     """A whole demo, as Prometheus, promtool and Docker see it."""
     async with (
-        run_demo(tmp_path, "--symbols", "3", "--workers", "1") as demo,
-        httpx.AsyncClient(base_url=demo.http) as http,
+        run_demo(tmp_path, "--symbols", "3", "--workers", "1", settings=WITHOUT_A_PAST) as demo,
+        httpx.AsyncClient(base_url=demo.http, timeout=ANSWER_TIMEOUT_S) as http,
     ):
         scrape = ""
 

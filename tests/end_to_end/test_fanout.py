@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
-from bench.demo import until
+from bench.demo import ANSWER_TIMEOUT_S, until
 from processors.bus import BusAddress
 from processors.bus import connect as connect_bus
 from protocol.frames import Records, decode_v1, decode_v2
@@ -96,7 +96,7 @@ async def clients_have_moved(clients: list[Client]) -> None:
 async def everything_has_arrived(url: str, clients: list[Client]) -> None:
     """Wait until the gateway has written nothing new and no client has read anything for a while."""
     looks: deque[tuple[int, int]] = deque(maxlen=10)
-    async with httpx.AsyncClient(base_url=url) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=ANSWER_TIMEOUT_S) as http:
 
         async def is_quiet() -> bool:
             written = (await http.get("/stats")).json()["frames_written"]
@@ -109,7 +109,7 @@ async def everything_has_arrived(url: str, clients: list[Client]) -> None:
 async def traded_prices(sim: str, symbols: dict[str, int], trades: dict[int, Any]) -> dict[str, float]:
     """Ask the exchange itself at which price the last trade that was heard happened."""
     prices = {}
-    async with httpx.AsyncClient(base_url=sim) as http:
+    async with httpx.AsyncClient(base_url=sim, timeout=ANSWER_TIMEOUT_S) as http:
         for name, symbol_id in symbols.items():
             query = {"symbol": name, "fromId": trades[symbol_id].id, "limit": 1}
             (trade,) = (await http.get("/api/v3/aggTrades", params=query)).json()

@@ -34,10 +34,10 @@ async def read_stream(url: str, version: int, frames: int) -> tuple[dict[int, di
     return dictionary, seen
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("version", [1, 2])
-async def test_a_raw_client_sees_what_it_subscribed_and_nothing_else(start_demo, version: int):
-    async with start_demo("--symbols", "10", "--rate", "20", "--workers", "2") as demo:
-        dictionary, seen = await read_stream(demo.ws, version, frames=60)
+async def test_a_raw_client_sees_what_it_subscribed_and_nothing_else(demo, version: int):
+    dictionary, seen = await read_stream(demo.ws, version, frames=60)
     assert sorted(entry["symbol"] for entry in dictionary.values()) == sorted(WANTED)
     assert all(entry["simulated"] for entry in dictionary.values())
     assert {symbol_id for symbol_id, _ in seen} == set(dictionary)

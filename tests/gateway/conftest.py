@@ -9,7 +9,7 @@ import json
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,6 +122,10 @@ class Rig:
         rows = tape.between(question["first"], question["last"]) if self.answers else []
         return encode_v2(rows, now_us(), Kind.TRADE)
 
+    async def beat(self) -> None:
+        """Send an empty batch, by which gateways learn of this feed."""
+        await self.bus.publish(*self.shell.processor.heartbeat(now_us()))
+
     def book(self, symbol: str, bid: float, ask: float) -> None:
         self.shell.on_event(BookTop(symbol, self.trade_ids(), bid, 1.0, ask, 2.0, 0), now_us())
 
@@ -169,7 +173,8 @@ async def run_rig(
         )
         await bus.serve("test-feed", "1.0.0", "a feed", [shell.endpoint(), trades], {})
         feeding = tasks.create_task(shell.run())
-        async with run_gateway(nats_url, GatewayOptions(clients=limits), stop, send_buffer) as port:
+        options = GatewayOptions(clients=limits)
+        async with run_gateway(nats_url, options, stop, send_buffer, beat=rig.beat) as port:
             rig.port = port
             yield rig
         feeding.cancel()
@@ -184,10 +189,12 @@ async def run_gateway(
     *,
     cache: Cache | None = None,
     database: str = "",
+    beat: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[int]:
     """Run a gateway with a bus connection of its own until the block is left; yield its port.
 
-    Without a cache or the address of a database it has its own.
+    Without a cache or the address of a database it has its own. With a `beat` of a feed nobody waits for the
+    next one.
     """
     stop = stop or asyncio.Event()
     with (
@@ -206,7 +213,7 @@ async def run_gateway(
                 options or GatewayOptions(name=f"gateway on {port}"), bus, cache or MemoryCache(), metadata
             )
             serving = tasks.create_task(gateway.serve(listener, stop))
-            await _has_healed(port)
+            await _has_healed(port, beat)
             yield port
             stop.set()
             await serving
@@ -226,13 +233,15 @@ def _empty_database() -> Path:
     return path
 
 
-async def _has_healed(port: int) -> None:
+async def _has_healed(port: int, beat: Callable[[], Awaitable[None]] | None) -> None:
     """Wait until the gateway serves and has the snapshot that it asks every new shard for."""
-    async with asyncio.timeout(10), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+    async with asyncio.timeout(30), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         while True:
             with contextlib.suppress(httpx.TransportError):  # it is still on its way to its port
                 if (await http.get("/stats")).json()["snapshots"]:
                     return
+                if beat is not None:
+                    await beat()
             await asyncio.sleep(0.01)
 
 

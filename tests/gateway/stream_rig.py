@@ -33,6 +33,7 @@ from gateway.cache.memory import MemoryCache
 from gateway.metadata.database import Database, open_database
 from gateway.metadata.keys import StoredKey
 from gateway.metadata.migrate import up
+from gateway.native.sender import Sender
 from gateway.roles import server
 from gateway.ws.access import Access
 from gateway.ws.candles.replays import CandleReplays
@@ -166,7 +167,8 @@ async def run_guarded(
         market_watch = MarketWatch(database.watchlists, database.sessions, cache, bus, most, now_ms)
         pages, trusted = Origins(origins), TrustedProxies(proxies)
         access = Access(accounts, market_watch, pages.allows, trusted, any_page=pages.anybody)
-        fanout, symbols = Fanout(), SymbolTable()
+        symbols = SymbolTable()
+        fanout = Fanout(symbols, Sender((limits or ClientLimits()).send))
         for symbol_id, name in enumerate(NAMES, 1):
             symbols.add(instrument(symbol_id, name))
         replays = (Replays(fanout, _no_trades), CandleReplays(fanout, _no_bars))

@@ -53,41 +53,46 @@ class Bar(NamedTuple):
 
 
 class History:
-    """The bars of one instrument. Asked by the event loop and by REST's threads, hence the lock."""
+    """The bars of one instrument. Asked by the event loop and by REST's threads.
+
+    Of those one makes years of rows, and the others wait for them. The event loop never waits: it looks at
+    what is running and at the last 24 h, and rows are pure, so at worst both make the same ones.
+    """
 
     def __init__(self, market: Market, one: Instrument) -> None:
         self._market = market
         self._one = one
-        self._lock = threading.Lock()
+        self._making = threading.Lock()
+        self._keeping = threading.Lock()
         self._minutes: OrderedDict[int, I64] = OrderedDict()  # hour -> its minutes so far
         self._hours: OrderedDict[int, I64] = OrderedDict()  # day -> its hours so far
         self._days: OrderedDict[int, I64] = OrderedDict()
 
     def bars(self, interval: str, first_open: int, count: int, now_us: int) -> list[Bar]:
         """Return up to `count` bars, the first opening at minute `first_open`, the running one included."""
-        edges = [first_open]
-        while len(edges) <= count and edges[-1] * MINUTE_US <= now_us:
-            edges.append(next_open(interval, edges[-1]))
-        with self._lock:
-            self._prepare(interval, first_open, min(edges[-1], now_us // MINUTE_US))
-            return [self._bar(start, stop, now_us) for start, stop in pairwise(edges)]
+        with self._making:
+            return self._bars(interval, first_open, count, now_us)
 
     def running(self, interval: str, now_us: int) -> Bar:
         """Return the bar that is open now."""
-        return self.bars(interval, open_of(interval, now_us // MINUTE_US), 1, now_us)[0]
+        return self._bars(interval, open_of(interval, now_us // MINUTE_US), 1, now_us)[0]
 
     def closed(self, interval: str, minute: int) -> Bar:
         """Return the bar that ended just before a minute."""
         start = open_of(interval, minute - 1)
-        return self.bars(interval, start, 1, next_open(interval, start) * MINUTE_US)[0]
+        return self._bars(interval, start, 1, next_open(interval, start) * MINUTE_US)[0]
 
     def day(self, now_us: int) -> Bar:
         """Return the rolling 24 h: the running minute and the 1,439 before it."""
         minute = now_us // MINUTE_US
-        with self._lock:
-            return self._bar(minute - DAY + 1, minute + 1, now_us)._replace(close_ms=now_us // 1000)
+        return self._bar(minute - DAY + 1, minute + 1, now_us)._replace(close_ms=now_us // 1000)
 
-    # Inside; the lock is held
+    def _bars(self, interval: str, first_open: int, count: int, now_us: int) -> list[Bar]:
+        edges = [first_open]
+        while len(edges) <= count and edges[-1] * MINUTE_US <= now_us:
+            edges.append(next_open(interval, edges[-1]))
+        self._prepare(interval, first_open, min(edges[-1], now_us // MINUTE_US))
+        return [self._bar(start, stop, now_us) for start, stop in pairwise(edges)]
 
     def _prepare(self, interval: str, start: int, stop: int) -> None:
         """Make the rows of many bars at once: one by one would cost numpy's overhead each time."""
@@ -131,7 +136,7 @@ class History:
         row = self._days.get(day)
         if row is None:
             row = fold(self._hours_of(day, (day + 1) * 24))[None, :]
-            _keep(self._days, day, row, KEPT_DAYS)
+            self._keep(self._days, day, row, KEPT_DAYS)
         return row
 
     def _hours_of(self, day: int, until: int) -> I64:
@@ -140,7 +145,7 @@ class History:
         if day * 24 + len(known) < until:
             minutes = self._make((day * 24 + len(known)) * HOUR, until * HOUR)
             known = np.concatenate([known, fold(minutes.reshape(-1, HOUR, 11))])
-            _keep(self._hours, day, known, KEPT_HOURS)
+            self._keep(self._hours, day, known, KEPT_HOURS)
         return known
 
     def _minutes_of(self, hour: int, until: int) -> I64:
@@ -148,7 +153,7 @@ class History:
         known = self._minutes.get(hour, _EMPTY)
         if hour * HOUR + len(known) < until:
             known = np.concatenate([known, self._make(hour * HOUR + len(known), until)])
-            _keep(self._minutes, hour, known, KEPT_HOURS)
+            self._keep(self._minutes, hour, known, KEPT_HOURS)
         return known
 
     def _make(self, start: int, stop: int) -> I64:
@@ -171,6 +176,14 @@ class History:
         if not happened:
             return _EMPTY
         return sum_groups(self._one, Trades(*(column[:happened] for column in trades)), happened)
+
+    def _keep(self, cache: OrderedDict[int, I64], key: int, rows: I64, bound: int) -> None:
+        """Remember rows. Full: the oldest are forgotten and made again when asked for."""
+        with self._keeping:
+            cache[key] = rows
+            cache.move_to_end(key)
+            if len(cache) > bound:
+                cache.popitem(last=False)
 
 
 def sum_groups(one: Instrument, trades: Trades, each: int) -> I64:
@@ -223,14 +236,6 @@ def next_open(interval: str, minute: int) -> int:
 
 def _end(until: int, size: int) -> int:
     return until % size or size
-
-
-def _keep(cache: OrderedDict[int, I64], key: int, rows: I64, bound: int) -> None:
-    """Remember rows. Full: the oldest are forgotten and made again when asked for."""
-    cache[key] = rows
-    cache.move_to_end(key)
-    if len(cache) > bound:
-        cache.popitem(last=False)
 
 
 _EMPTY: Final = np.zeros((0, 11), np.int64)

@@ -13,7 +13,7 @@ from gateway.cache.values import CachedPrice, encode_value
 from gateway.ws.fanout import Fanout
 from protocol.events import Kind, Price
 from protocol.frames import decode_v2, encode_v2
-from protocol.symbols import Instrument
+from protocol.symbols import Instrument, SymbolTable
 
 SYMBOL = Instrument(id=7, symbol="BTCUSDT", venue="binance", native="BTCUSDT", price_precision=2)
 ENDED = Instrument(
@@ -25,7 +25,7 @@ LONG_S = 20.0
 
 @pytest.fixture
 def fanout() -> Fanout:
-    return Fanout()
+    return Fanout(SymbolTable())
 
 
 @pytest.fixture

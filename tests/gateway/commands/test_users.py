@@ -3,9 +3,10 @@
 import asyncio
 
 import pytest
-from account_rig import shown
+from account_rig import QUICK, shown
 from click.testing import CliRunner, Result
 
+from gateway.accounts import passwords
 from gateway.accounts.accounts import Accounts, Rules
 from gateway.accounts.errors import NotLoggedIn, WrongLogin
 from gateway.accounts.identity import Identity
@@ -23,6 +24,7 @@ PASSWORD = "correct horse"
 @pytest.fixture
 def tickgate(monkeypatch: pytest.MonkeyPatch, logs_put_back: None, tmp_path):
     """Run a command on a data folder of its own, in an environment that holds nothing of ours."""
+    monkeypatch.setattr(passwords, "PasswordHasher", lambda: QUICK)  # what hashes cost is not shown here
 
     def run(*arguments: str, stdin: str | bytes | None = None, **environ: str) -> Result:
         monkeypatch.setattr("gateway.config.flags.environ", {"DATA_FOLDER": str(tmp_path)} | environ)

@@ -16,6 +16,14 @@ HANGS = "import time; time.sleep(60)"
 TIMEOUT_S = 20
 
 
+@pytest.fixture(autouse=True)
+def hears_hangups() -> Iterator[None]:
+    """Whatever these tests themselves are started under: children of `nohup` ignore SIGHUP."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @contextmanager
 def program(body: str, supervised: bool = False, grace_s: float = 10) -> Iterator[subprocess.Popen[bytes]]:
     """A process whose main says `up`, then does what `body` says."""

@@ -106,7 +106,11 @@ async def _running(
         bus = await stack.enter_async_context(connect(BusAddress([nats_url]), "recorder"))
         rest = await stack.enter_async_context(Rest(VENUES["binance"].with_endpoints(rest=rest_url)))
         recorder = Recorder(
-            store, bus, {"binance": rest}, options or Options(backfill_bars=50), await last_version(store)
+            store,
+            bus,
+            {"binance": rest},
+            options or Options(enigma=False, backfill_bars=10),
+            await last_version(store),
         )
         running = asyncio.create_task(recorder.run(stop))
         yield

@@ -227,7 +227,11 @@ async def test_enigma_is_known_once_the_life_of_a_symbol_is(run_time, run_record
     await asker.bus.subscribe(
         subjects.enigma("binance", "BTCUSDT"), lambda _, payload: levels.put_nowait(payload)
     )
-    async with SimulatedExchange(options) as sim, run_recorder(sim.url), run_feed(sim):
+    async with (
+        SimulatedExchange(options) as sim,
+        run_recorder(sim.url, Options(backfill_bars=10)),
+        run_feed(sim),
+    ):
         async with asyncio.timeout(60):
             [row] = decode_v2(await levels.get()).rows()
     assert 0 <= row.level <= 100

@@ -178,7 +178,8 @@ async def test_a_backfill_through_a_recorder_is_in_its_store(settings_at, listed
     )
 
 
-async def test_without_a_recorder_a_backfill_opens_the_store_itself(settings_at, tmp_path):
+async def test_without_a_recorder_a_backfill_opens_the_store_itself(settings_at, tmp_path, monkeypatch):
+    monkeypatch.setattr(history, "CONNECT_S", 0.2)  # nobody is there
     settings = changed(settings_at(tmp_path), {"messaging.nats.url": ""})
     with told_bus(tmp_path, "nats://127.0.0.1:1"):  # left by one that was killed
         await history.backfill(settings, "BTCUSDT", 60, FROM_MS, FROM_MS + 2 * DAY_MS, asyncio.Event())

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.demo import WITHOUT_A_PAST
 from gateway.config.load import Settings, changed, load_settings
 from gateway.processes.keeper import by_tier
 from gateway.roles.supervisor import (
@@ -138,7 +139,8 @@ async def test_a_second_one_on_the_same_folder_is_refused(tmp_path):
 
 async def start(folder: Path, *arguments: str) -> Process:
     argv = [sys.executable, "-m", "gateway.cli", "demo", "--data", str(folder), *arguments]
-    return await asyncio.create_subprocess_exec(*argv, stdout=PIPE, stderr=PIPE)
+    environ = os.environ | WITHOUT_A_PAST
+    return await asyncio.create_subprocess_exec(*argv, stdout=PIPE, stderr=PIPE, env=environ)
 
 
 async def refused(folder: Path, *arguments: str) -> tuple[int | None, str]:

@@ -1,5 +1,7 @@
 """Bars: the sums of their trades, to the last lot."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -113,3 +115,29 @@ def test_bars_join_without_a_seam():
     )
     assert (np.diff([bar.open_ms for bar in bars]) == 900_000).all()
     assert all(before.last + 1 == after.first for before, after in pairwise(bars))
+
+
+def test_what_runs_is_told_while_a_thread_makes_the_past():
+    begun, go_on = threading.Event(), threading.Event()
+
+    class SlowMarket(Market):
+        """It takes its time in every thread but this one."""
+
+        def trades(self, one, start, stop):
+            if threading.current_thread() is not threading.main_thread():
+                begun.set()
+                assert go_on.wait(30)
+            return super().trades(one, start, stop)
+
+    market = SlowMarket(MarketOptions(seed=3, rate=1.0, genesis_ms=GENESIS_MINUTE * 60_000, symbols=1))
+    one = market.instruments[0]
+    history, undisturbed = History(market, one), History(market, one)
+    expected = undisturbed.running("1m", NOW_US), undisturbed.day(NOW_US)
+    first = open_of("1d", NOW_US // MINUTE_US) - 30 * 1_440
+    days = undisturbed.bars("1d", first, 20, NOW_US)
+    with ThreadPoolExecutor() as threads:
+        making = threads.submit(history.bars, "1d", first, 20, NOW_US)
+        assert begun.wait(30)
+        assert (history.running("1m", NOW_US), history.day(NOW_US)) == expected
+        go_on.set()
+        assert making.result(30) == days
