@@ -68,7 +68,19 @@ def check_history(rows: Rows, results: dict[str, Any]) -> None:
 
 
 def check_ingest(rows: Rows, results: dict[str, Any]) -> None:
-    assert {"tickgate", "tickgate_paced", "websockets_json", "cryptofeed"} <= set(rows)
+    ours, others = {"tickgate", "tickgate_paced"}, {"websockets_json", "cryptofeed"}
+    others |= {name + "_paced" for name in others}
+    assert rows.keys() == ours | others
+    for row in rows.values():
+        assert row["messages"] > 0
+        assert row["cpu_us_per_message"] > 0
+        assert row["messages_per_s"] > 0
+        assert 150 < row["bytes_per_message"] < 250
+        assert row["load_limited"] is (row["source_share"] > 0.9)
+    for name in ours:
+        assert rows[name]["bus_messages_per_message"] > 0
+        assert rows[name]["nats_cpu_us_per_message"] > 0
+    assert results["ratios"].keys() == others
 
 
 def check_mute(rows: Rows, results: dict[str, Any]) -> None:

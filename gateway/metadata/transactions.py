@@ -3,8 +3,8 @@
 The rules of this file:
 - One act, one short transaction. Those that write say so: on SQLite they take the writer's place at the
   beginning, and wait for it, instead of failing in the middle.
-- A connection that turns out to be dead, and a deadlock, are tried again once. Not at the commit: nobody
-  knows then whether it was done.
+- A connection that turns out to be dead is tried again once, a deadlock as often as `DEADLOCKS`: who lost may
+  meet the other again. Not at the commit: nobody knows then whether it was done.
 - A transaction may take `timeout_s` with all of that, then the database counts as down.
 - What a statement breaks (a unique name, a foreign key) is the caller's to name. What is wrong with the
   server, the file or the network is MetadataDown; tables that are not there are MetadataOld.
@@ -28,6 +28,7 @@ Result = TypeVar("Result")
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 Work: TypeAlias = Callable[[AsyncConnection], Awaitable[Result]]
 
+DEADLOCKS: Final = 3
 _NO_TABLE: Final = frozenset({"42P01", "42703", "1146", "1054"})
 """No such table, no such column: Postgres, MariaDB. SQLite says it in words."""
 _DEADLOCK: Final = frozenset({"40P01", "40001", "1213"})
@@ -69,17 +70,20 @@ class Transactions:
         return await self._run(work, writes=False)
 
     async def write(self, work: Work[Result]) -> Result:
-        """Run what writes: all of it happens, or nothing. It may be run twice, from its beginning."""
+        """Run what writes: all of it happens, or nothing. It may be run again, from its beginning."""
         return await self._run(work, writes=True)
 
     async def _run(self, work: Work[Result], *, writes: bool) -> Result:
         try:
             async with asyncio.timeout(self._timeout_s):
-                try:
-                    return await self._once(work, writes)
-                except DBAPIError as error:
-                    if not (error.connection_invalidated or _code(error) in _DEADLOCK):
-                        raise
+                for _ in range(DEADLOCKS):
+                    try:
+                        return await self._once(work, writes)
+                    except DBAPIError as error:
+                        if error.connection_invalidated:
+                            break
+                        if _code(error) not in _DEADLOCK:
+                            raise
                 return await self._once(work, writes)
         except TimeoutError:
             raise MetadataDown(self.place, f"no answer in {self._timeout_s:g} s") from None

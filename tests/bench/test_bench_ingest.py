@@ -1,4 +1,4 @@
-"""The ingest benchmark, as small as it goes, and what it stands on: that no trade is lost unseen."""
+"""What the ingest benchmark stands on: that no trade is lost unseen."""
 
 import json
 import random
@@ -6,7 +6,7 @@ import random
 import pytest
 
 from bench.ingest.blocks import Block, Listed
-from bench.ingest.contest import Params, format_table, run
+from bench.ingest.contest import Params
 from bench.ingest.source import Tape
 from bench.ingest.worker import Listener
 from gateway.exchanges.venue import VENUES
@@ -21,27 +21,6 @@ LISTED = [
     Listed("DOGEUSDT", 0.1, 5, 0),
 ]
 AT_US = 1_763_769_600_123_456
-
-
-async def test_every_contender_takes_in_whatever_is_sent():
-    result = await run(Params(symbols=3, seconds=1.0, paced_rate=300.0))
-    rows = {row["name"]: row for row in result["results"]["rows"]}
-    ours, others = {"tickgate", "tickgate_paced"}, {"websockets_json", "cryptofeed"}
-    others |= {name + "_paced" for name in others}
-    assert set(result) == {"name", "params", "machine", "results"}
-    assert rows.keys() == ours | others
-    for row in rows.values():
-        assert row["messages"] > 0
-        assert row["cpu_us_per_message"] > 0
-        assert row["messages_per_s"] > 0
-        assert 150 < row["bytes_per_message"] < 250
-        assert row["source_share"] > 0
-        assert row["load_limited"] is (row["source_share"] > 0.9)
-    for name in ours:
-        assert rows[name]["bus_messages_per_message"] > 0
-        assert rows[name]["nats_cpu_us_per_message"] > 0
-    assert result["results"]["ratios"].keys() == others
-    assert "cryptofeed_paced" in format_table(result)
 
 
 def test_a_contender_that_does_not_exist_is_named():

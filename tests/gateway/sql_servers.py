@@ -92,19 +92,26 @@ class SqlServer(ABC):
             self._process = None
 
     def halt(self) -> None:
-        """Let it be there and do nothing, until `resume`."""
-        self._signal(signal.SIGSTOP)
+        """Let it be there and do nothing, until `resume`. Each of its threads stands when this returns."""
+        for _ in range(2):  # the list of a process's children is complete only once they stand
+            self._signal(signal.SIGSTOP)
+            while not all(map(_stands, self._processes())):
+                time.sleep(0.001)
+                self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        """Signal the server and its children: each connection to Postgres is one."""
-        assert self._process is not None
-        pid = self._process.pid
-        for one in (pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())):
+        for one in self._processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(one, number)
+
+    def _processes(self) -> list[int]:
+        """Return the server and its children: each connection to Postgres is one."""
+        assert self._process is not None
+        pid = self._process.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
     def user(self) -> str | None:
         """Return as whom it has to run, if not as we do."""
@@ -113,6 +120,15 @@ class SqlServer(ABC):
     def run(self, *argv: str) -> None:
         """Run a program as the server's user; raises CalledProcessError."""
         subprocess.run(argv, check=True, capture_output=True, user=self.user(), cwd=self.folder)
+
+
+def _stands(pid: int) -> bool:
+    """Say whether each thread of a process is stopped, or gone."""
+    states = []
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            states.append(stat.read_text().rpartition(") ")[2][0])
+    return set(states) <= set("TZX")
 
 
 class MariaDb(SqlServer):

@@ -123,7 +123,7 @@ async def test_what_is_cut_off_twice_is_down(server, server_url):
     assert ids.empty()
 
 
-async def test_a_deadlock_is_tried_once_more(server, server_url):
+async def test_a_deadlock_is_tried_again(server, server_url):
     await up(server_url)
     async with open_database(server_url) as database:
         users = [(await database.users.add(name, "a hash")).id for name in ("ann", "bob")]
@@ -142,16 +142,16 @@ async def test_a_deadlock_is_tried_once_more(server, server_url):
 
     async with open_transactions(server_url, Pool(timeout_s=60)) as transactions:
         await asyncio.gather(*(transactions.write(change(*order)) for order in (users, users[::-1])))
-    assert len(tries) == 3
+    assert len(tries) >= 3  # who is tried again may meet the other once more
 
 
 async def test_a_server_that_says_nothing_is_down_in_time(server, server_url):
     await up(server_url)
-    async with open_database(server_url, Pool(timeout_s=0.5)) as database:
+    async with open_database(server_url, Pool(timeout_s=2)) as database:
         await database.check()
         server.halt()
         try:
-            with pytest.raises(MetadataDown, match=r"no answer in 0\.5 s"):
+            with pytest.raises(MetadataDown, match="no answer in 2 s"):
                 await database.check()
         finally:
             server.resume()

@@ -94,7 +94,8 @@ async def test_a_file_that_stays_locked_is_down(sqlite_url, file):
     with closing(sqlite3.connect(file, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         async with open_database(sqlite_url, Pool(timeout_s=0.2)) as database:
-            with pytest.raises(MetadataDown, match=r"metadata\.sqlite cannot be used: database is locked"):
+            reason = r"metadata\.sqlite cannot be used: (database is locked|no answer)"
+            with pytest.raises(MetadataDown, match=reason):
                 await database.users.add("ann", "a hash")
 
             writer.execute("ROLLBACK")

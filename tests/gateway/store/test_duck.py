@@ -69,9 +69,9 @@ async def everything(store, series=SERIES):
 async def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path):
     path = tmp_path / "history.duckdb"
     draw, acknowledged = random.Random(5), -1
-    for _ in range(4):
+    for _ in range(3):
         with start_writer(path, acknowledged + 1) as writer:
-            for _ in range(draw.randrange(10, 90)):
+            for _ in range(draw.randrange(10, 60)):
                 acknowledged = int(writer.stdout.readline())
             writer.send_signal(signal.SIGKILL)
             acknowledged = int((writer.stdout.read().split() or [acknowledged])[-1])
