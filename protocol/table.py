@@ -17,7 +17,7 @@ from protocol.frames import LAYOUTS, V1, Frame, Records, seal_v1, seal_v2
 PLACES: Final = MAX_SYMBOL_ID + 1
 MIN_DELAY_US: Final = np.int64(-(2**31))
 MAX_DELAY_US: Final = np.int64(2**31 - 1)
-Ids = np.ndarray[Any, np.dtype[np.uint16]]
+Ids = np.ndarray[Any, np.dtype[np.uint16 | np.intp]]
 
 
 def _parts(size: int) -> np.dtype[np.void]:

@@ -2,9 +2,13 @@
  *
  * The rules of this file:
  * - It never waits for a socket: what a socket does not take now is told, and left to whoever asked.
- * - A socket that has anything unsent in its transport is not touched, or bytes would overtake each other.
+ * - A socket that has anything unsent in its transport is not touched, or bytes would overtake each other. Its
+ *   transport is asked only if anything was written to it since it was last found empty: whoever does says so
+ *   by `wrote`, and what we leave to it counts as written.
  * - Nothing here closes a socket. Whoever queues one has it open until `submit` is over.
  * - Frames and transports that are queued are held until `submit` is over: the kernel reads from them.
+ * - What is looked at for each target lies close together: among thousands, every look elsewhere misses the
+ *   processor's caches.
  *
  * io_uring is used by its system calls and the kernel's own header alone. A ring is tried out before it is
  * used, because sandboxes refuse it and old kernels lack parts of it.
@@ -37,13 +41,18 @@
 static const int SEND_FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
 #define NOT_TRIED (-EAGAIN) /* as if the socket were full */
 
+/* One frame, and to whom it goes. */
+typedef struct {
+    PyObject *frame;
+    PyObject *transports; /* a tuple */
+    const char *bytes;
+    int size;
+} Batch;
+
 typedef struct {
     int fd; /* below 0: not ours to write to */
     int taken; /* bytes, or an error below 0 */
-    const char *bytes;
-    Py_ssize_t size;
-    PyObject *frame;
-    PyObject *transport;
+    unsigned batch, place;
 } Piece;
 
 /* ---- The ring ---- */
@@ -106,14 +115,14 @@ static int ring_open(Ring *ring) {
     return 0;
 }
 
-static void ring_put(Ring *ring, const Piece *piece, unsigned place, unsigned number) {
+static void ring_put(Ring *ring, const Piece *piece, const Batch *batch, unsigned place, unsigned number) {
     unsigned index = place & ring->sq_mask;
     struct io_uring_sqe *sqe = &ring->sqes[index];
     memset(sqe, 0, sizeof *sqe);
     sqe->opcode = IORING_OP_SEND;
     sqe->fd = piece->fd;
-    sqe->addr = (unsigned long)piece->bytes;
-    sqe->len = (unsigned)piece->size;
+    sqe->addr = (unsigned long)batch->bytes;
+    sqe->len = (unsigned)batch->size;
     sqe->msg_flags = (unsigned)SEND_FLAGS;
     sqe->user_data = number;
     ring->sq_array[index] = index;
@@ -135,10 +144,11 @@ static unsigned ring_reap(Ring *ring, Piece *pieces) {
  * `wait` is 0 only while a ring is tried out: it must be able to say at once that a socket is full. Returns
  * how many are still under way: 0, where it waits.
  */
-static unsigned ring_send(Ring *ring, Piece *pieces, unsigned count, int wait) {
+static unsigned ring_send(Ring *ring, Piece *pieces, const Batch *batches, unsigned count, int wait) {
     unsigned tail = *ring->sq_tail, under_way = 0, left = 0;
     for (unsigned number = 0; number < count; number++) {
-        if (pieces[number].fd >= 0) ring_put(ring, &pieces[number], tail + left++, number);
+        const Piece *piece = &pieces[number];
+        if (piece->fd >= 0) ring_put(ring, piece, &batches[piece->batch], tail + left++, number);
     }
     __atomic_store_n(ring->sq_tail, tail + left, __ATOMIC_RELEASE);
     while (left || under_way) {
@@ -163,12 +173,13 @@ static int ring_try_out(Ring *ring) {
     static const char byte = 'x'; /* static: a kernel that is too old may read it later */
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0) return errno;
     if (fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0) error = errno;
-    Piece piece = {.fd = pair[0], .taken = NOT_TRIED, .bytes = &byte, .size = 1};
-    if (!error && (ring_send(ring, &piece, 1, 0) || piece.taken != 1)) error = piece.taken < 0 ? -piece.taken : EIO;
+    Batch batch = {.bytes = &byte, .size = 1};
+    Piece piece = {.fd = pair[0], .taken = NOT_TRIED};
+    if (!error && (ring_send(ring, &piece, &batch, 1, 0) || piece.taken != 1)) error = piece.taken < 0 ? -piece.taken : EIO;
     static const char much[65536];
     while (!error && send(pair[0], much, sizeof much, SEND_FLAGS) > 0) {}
     piece.taken = 0;
-    if (!error && (ring_send(ring, &piece, 1, 0) || piece.taken != -EAGAIN)) error = ENOSYS;
+    if (!error && (ring_send(ring, &piece, &batch, 1, 0) || piece.taken != -EAGAIN)) error = ENOSYS;
     close(pair[0]);
     close(pair[1]);
     return error;
@@ -178,10 +189,11 @@ static int ring_try_out(Ring *ring) {
 
 /* ---- The two ways ---- */
 
-static void send_by_loop(Piece *pieces, Py_ssize_t count) {
+static void send_by_loop(Piece *pieces, const Batch *batches, Py_ssize_t count) {
     for (Piece *piece = pieces; piece < pieces + count; piece++) {
         if (piece->fd < 0) continue;
-        ssize_t taken = send(piece->fd, piece->bytes, (size_t)piece->size, SEND_FLAGS);
+        const Batch *batch = &batches[piece->batch];
+        ssize_t taken = send(piece->fd, batch->bytes, (size_t)batch->size, SEND_FLAGS);
         piece->taken = taken < 0 ? -errno : (int)taken;
     }
 }
@@ -191,7 +203,9 @@ static void send_by_loop(Piece *pieces, Py_ssize_t count) {
 typedef struct {
     PyObject_HEAD
     Piece *pieces;
-    Py_ssize_t count, room;
+    Batch *batches;
+    char *drained; /* by a socket's number: whether nothing waits in its transport for sure */
+    Py_ssize_t pieces_count, pieces_room, batches_count, batches_room, drained_room;
     int is_busy;
 #if HAS_URING
     int has_ring;
@@ -207,7 +221,7 @@ static PyObject *refuse(int error) {
 }
 
 static PyObject *is_in_use(void) {
-    PyErr_SetString(PyExc_RuntimeError, "another thread is sending");
+    PyErr_SetString(PyExc_RuntimeError, "the sender is at work, for another thread or further up");
     return NULL;
 }
 
@@ -238,19 +252,23 @@ static PyObject *sender_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 }
 
 static void sender_forget(Sender *self) {
-    for (Py_ssize_t at = 0; at < self->count; at++) {
-        Py_DECREF(self->pieces[at].frame);
-        Py_DECREF(self->pieces[at].transport);
+    for (Py_ssize_t at = 0; at < self->batches_count; at++) {
+        Py_DECREF(self->batches[at].frame);
+        Py_DECREF(self->batches[at].transports);
     }
-    self->count = 0;
+    self->pieces_count = self->batches_count = 0;
 }
 
 static PyObject *sender_close(Sender *self, PyObject *Py_UNUSED(ignored)) {
     if (self->is_busy) return is_in_use();
     sender_forget(self);
     PyMem_Free(self->pieces);
+    PyMem_Free(self->batches);
+    PyMem_Free(self->drained);
     self->pieces = NULL;
-    self->room = 0;
+    self->batches = NULL;
+    self->drained = NULL;
+    self->pieces_room = self->batches_room = self->drained_room = 0;
 #if HAS_URING
     if (self->has_ring) ring_close(&self->ring);
     self->has_ring = 0;
@@ -263,17 +281,27 @@ static void sender_dealloc(Sender *self) {
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
-static int sender_make_room(Sender *self, Py_ssize_t more) {
-    if (self->count + more <= self->room) return 0;
-    Py_ssize_t room = (self->count + more) * 2;
-    Piece *pieces = PyMem_Resize(self->pieces, Piece, room);
-    if (pieces == NULL) {
-        PyErr_NoMemory();
-        return -1;
+/* Return a block with room for so many items, larger than asked for; NULL is an exception. */
+static void *with_room(void *block, Py_ssize_t *room, Py_ssize_t needed, size_t item_bytes) {
+    if (needed <= *room && block != NULL) return block;
+    void *made = PyMem_Realloc(block, (size_t)needed * 2 * item_bytes);
+    if (made == NULL) return PyErr_NoMemory();
+    *room = needed * 2;
+    return made;
+}
+
+static int sender_make_room(Sender *self, Py_ssize_t more, int most_fd) {
+    Py_ssize_t known = self->drained_room;
+    Piece *pieces = with_room(self->pieces, &self->pieces_room, self->pieces_count + more, sizeof(Piece));
+    if (pieces != NULL) self->pieces = pieces;
+    Batch *batches = with_room(self->batches, &self->batches_room, self->batches_count + 1, sizeof(Batch));
+    if (batches != NULL) self->batches = batches;
+    char *drained = with_room(self->drained, &self->drained_room, (Py_ssize_t)most_fd + 1, 1);
+    if (drained != NULL) {
+        memset(drained + known, 0, (size_t)(self->drained_room - known));
+        self->drained = drained;
     }
-    self->pieces = pieces;
-    self->room = room;
-    return 0;
+    return pieces == NULL || batches == NULL || drained == NULL ? -1 : 0;
 }
 
 /* Return whether a transport has nothing that must go before what we send; below 0 is an exception. */
@@ -285,61 +313,92 @@ static int is_drained(PyObject *transport) {
     return bytes == -1 && PyErr_Occurred() ? -1 : bytes == 0;
 }
 
-static int sender_queue_one(Sender *self, PyObject *frame, PyObject *target) {
-    if (!PyTuple_Check(target) || PyTuple_GET_SIZE(target) != 2) {
-        PyErr_SetString(PyExc_TypeError, "a target is a pair of a socket's number and its transport");
-        return -1;
+/* Ask the transports of which it is not known; return 0, or -1 with an exception. */
+static int sender_look(Sender *self, const int *fds, PyObject *transports, Py_ssize_t count) {
+    int drained = 0;
+    self->is_busy = 1; /* what is asked may come back to us */
+    for (Py_ssize_t at = 0; at < count && drained >= 0; at++) {
+        if (fds[at] < 0 || self->drained[fds[at]]) continue;
+        drained = is_drained(PyTuple_GET_ITEM(transports, at));
+        self->drained[fds[at]] = drained > 0;
     }
-    PyObject *transport = PyTuple_GET_ITEM(target, 1);
-    long fd = PyLong_AsLong(PyTuple_GET_ITEM(target, 0));
-    if (fd == -1 && PyErr_Occurred()) return -1;
+    self->is_busy = 0;
+    return drained < 0 ? -1 : 0;
+}
+
+static void sender_add(Sender *self, PyObject *frame, const int *fds, PyObject *transports, Py_ssize_t count) {
     Py_ssize_t size = PyBytes_GET_SIZE(frame);
-    int drained = fd < 0 || size > INT_MAX ? 0 : is_drained(transport);
-    if (drained < 0) return -1;
-    if (sender_make_room(self, 1) < 0) return -1; /* the call may have come back to us */
-    self->pieces[self->count++] = (Piece){
-        .fd = drained ? (int)fd : -1,
-        .taken = NOT_TRIED,
-        .bytes = PyBytes_AS_STRING(frame),
-        .size = size,
+    unsigned number = (unsigned)self->batches_count++;
+    self->batches[number] = (Batch){
         .frame = Py_NewRef(frame),
-        .transport = Py_NewRef(transport),
+        .transports = Py_NewRef(transports),
+        .bytes = PyBytes_AS_STRING(frame),
+        .size = (int)size,
     };
-    return 0;
+    Piece *piece = self->pieces + self->pieces_count;
+    for (Py_ssize_t at = 0; at < count; at++, piece++) {
+        int is_ours = fds[at] >= 0 && self->drained[fds[at]] && size <= INT_MAX;
+        *piece = (Piece){is_ours ? fds[at] : -1, NOT_TRIED, number, (unsigned)at};
+    }
+    self->pieces_count += count;
+}
+
+static int largest(const int *fds, Py_ssize_t count) {
+    int most = 0;
+    for (Py_ssize_t at = 0; at < count; at++) most = fds[at] > most ? fds[at] : most;
+    return most;
 }
 
 static PyObject *sender_queue(Sender *self, PyObject *const *args, Py_ssize_t nargs) {
-    if (nargs != 2 || !PyBytes_CheckExact(args[0]) || !PyTuple_CheckExact(args[1])) {
-        PyErr_SetString(PyExc_TypeError, "queue(frame: bytes, targets: tuple)");
+    PyObject *fds = NULL, *transports = NULL;
+    if (nargs == 2 && PyBytes_CheckExact(args[0]) && PyTuple_Check(args[1]) && PyTuple_GET_SIZE(args[1]) == 2) {
+        fds = PyTuple_GET_ITEM(args[1], 0);
+        transports = PyTuple_GET_ITEM(args[1], 1);
+    }
+    if (fds == NULL || !PyBytes_CheckExact(fds) || !PyTuple_CheckExact(transports)
+        || PyBytes_GET_SIZE(fds) != PyTuple_GET_SIZE(transports) * (Py_ssize_t)sizeof(int)) {
+        PyErr_SetString(PyExc_TypeError, "queue(frame: bytes, targets: Targets)");
         return NULL;
     }
     if (self->is_busy) return is_in_use();
-    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(args[1]); at++) {
-        if (sender_queue_one(self, args[0], PyTuple_GET_ITEM(args[1], at)) < 0) return NULL;
-    }
+    const int *numbers = (const int *)PyBytes_AS_STRING(fds);
+    Py_ssize_t count = PyTuple_GET_SIZE(transports);
+    if (sender_make_room(self, count, largest(numbers, count)) < 0) return NULL;
+    if (sender_look(self, numbers, transports, count) < 0) return NULL;
+    sender_add(self, args[0], numbers, transports, count);
+    Py_RETURN_NONE;
+}
+
+static PyObject *sender_wrote(Sender *self, PyObject *number) {
+    long fd = PyLong_AsLong(number);
+    if (fd == -1 && PyErr_Occurred()) return NULL;
+    if (fd >= 0 && fd < self->drained_room) self->drained[fd] = 0;
     Py_RETURN_NONE;
 }
 
 static void sender_send(Sender *self) {
 #if HAS_URING
-    for (Py_ssize_t at = 0; self->has_ring && at < self->count; at += self->ring.entries) {
-        Py_ssize_t count = self->count - at;
+    for (Py_ssize_t at = 0; self->has_ring && at < self->pieces_count; at += self->ring.entries) {
+        Py_ssize_t count = self->pieces_count - at;
         if (count > (Py_ssize_t)self->ring.entries) count = self->ring.entries;
-        ring_send(&self->ring, self->pieces + at, (unsigned)count, 1);
+        ring_send(&self->ring, self->pieces + at, self->batches, (unsigned)count, 1);
     }
     if (self->has_ring) return;
 #endif
-    send_by_loop(self->pieces, self->count);
+    send_by_loop(self->pieces, self->batches, self->pieces_count);
 }
 
-/* List what was not taken whole: (transport, frame, bytes that were taken). */
-static PyObject *sender_unsent(const Sender *self) {
+/* List what was not taken whole: (transport, frame, bytes that were taken). Its transport has it from now on. */
+static PyObject *sender_unsent(Sender *self) {
     PyObject *unsent = PyList_New(0);
-    for (Py_ssize_t at = 0; unsent != NULL && at < self->count; at++) {
+    for (Py_ssize_t at = 0; unsent != NULL && at < self->pieces_count; at++) {
         const Piece *piece = &self->pieces[at];
-        if (piece->taken == piece->size) continue;
+        const Batch *batch = &self->batches[piece->batch];
+        if (piece->fd >= 0 && piece->taken == batch->size) continue;
+        if (piece->fd >= 0) self->drained[piece->fd] = 0;
         int taken = piece->taken < 0 ? 0 : piece->taken; /* the transport finds out about errors itself */
-        PyObject *one = Py_BuildValue("(OOi)", piece->transport, piece->frame, taken);
+        PyObject *transport = PyTuple_GET_ITEM(batch->transports, piece->place);
+        PyObject *one = Py_BuildValue("(OOi)", transport, batch->frame, taken);
         if (one == NULL || PyList_Append(unsent, one) < 0) Py_CLEAR(unsent);
         Py_XDECREF(one);
     }
@@ -360,7 +419,8 @@ static PyObject *sender_submit(Sender *self, PyObject *Py_UNUSED(ignored)) {
 
 static PyMethodDef sender_methods[] = {
     {"queue", (PyCFunction)(void (*)(void))sender_queue, METH_FASTCALL,
-     "queue(frame, targets): have a frame sent to each target, a pair of a socket's number and its transport."},
+     "queue(frame, targets): have a frame sent to each target; of them, the sockets' numbers and transports."},
+    {"wrote", (PyCFunction)sender_wrote, METH_O, "wrote(number): the transport of this socket was written to."},
     {"submit", (PyCFunction)sender_submit, METH_NOARGS,
      "submit(): send what is queued; return what was not taken whole as (transport, frame, bytes taken)."},
     {"close", (PyCFunction)sender_close, METH_NOARGS, "close(): give everything back. What is queued is not sent."},

@@ -4,10 +4,14 @@ The rules of this file:
 - What is queued is sent by `flush`, before the loop turns again; until then no socket may be closed.
 - Who has anything unsent is written to by its transport, behind that, and so is what a socket did not take:
   asyncio then does what it always does, buffers, pauses, and finds out who is gone.
+- Whoever writes to a target's transport, or opens a socket, says so by `wrote`. Of everybody else it is known
+  that nothing is unsent, and nothing of theirs is looked at.
 - One frame a socket and flush: what is queued twice for the same socket may come in any order.
 """
 
 import asyncio
+from array import array
+from collections.abc import Collection
 from types import TracebackType
 from typing import Final, Literal, NamedTuple, Protocol, Self, TypeAlias, cast
 
@@ -29,6 +33,19 @@ class Target(NamedTuple):
     transport: asyncio.WriteTransport
 
 
+class Targets(NamedTuple):
+    """Some of them, so that what is looked at for each lies close together."""
+
+    fds: bytes
+    """C integers."""
+    transports: tuple[asyncio.WriteTransport, ...]
+
+    @classmethod
+    def of(cls, targets: Collection[Target]) -> Self:
+        fds = array("i", [target.fd for target in targets])
+        return cls(fds.tobytes(), tuple(target.transport for target in targets))
+
+
 Unsent: TypeAlias = list[tuple[asyncio.WriteTransport, bytes, int]]
 """What was not taken whole, of which frame, and how many bytes of that were."""
 
@@ -36,7 +53,8 @@ Unsent: TypeAlias = list[tuple[asyncio.WriteTransport, bytes, int]]
 class Native(Protocol):
     """The extension's, `send.c`."""
 
-    def queue(self, frame: bytes, targets: tuple[Target, ...], /) -> None: ...
+    def queue(self, frame: bytes, targets: Targets, /) -> None: ...
+    def wrote(self, fd: int, /) -> None: ...
     def submit(self) -> Unsent: ...
     def close(self) -> None: ...
 
@@ -47,8 +65,11 @@ class ByTransports:
     def __init__(self) -> None:
         self._queued: Unsent = []
 
-    def queue(self, frame: bytes, targets: tuple[Target, ...], /) -> None:
-        self._queued += [(target.transport, frame, 0) for target in targets]
+    def queue(self, frame: bytes, targets: Targets, /) -> None:
+        self._queued += [(transport, frame, 0) for transport in targets.transports]
+
+    def wrote(self, fd: int, /) -> None:
+        """Transports keep the order of what is written to them."""
 
     def submit(self) -> Unsent:
         queued, self._queued = self._queued, []
@@ -66,6 +87,8 @@ class Sender:
         self.way, self._native = _open(wanted)
         self.queue: Final = self._native.queue
         """Have a frame sent to each of some targets."""
+        self.wrote: Final = self._native.wrote
+        """Take note that a transport was written to, by the number of its socket."""
 
     def __enter__(self) -> Self:
         return self

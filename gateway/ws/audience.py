@@ -4,29 +4,27 @@ An audience gets one encoding a flush, however many clients it has. The index sa
 audiences a changed symbol concerns. Pure bookkeeping: nothing here encodes or writes.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from enum import IntEnum
-from operator import itemgetter
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from gateway.native.sender import Target
+from gateway.native.sender import Target, Targets
 from gateway.ws.candles.series import CandleMark, Venue
 from gateway.ws.lane import Mark
+from protocol.compact import Index
 from protocol.events import Kind, SeriesKey
-from protocol.table import Ids
+from protocol.table import PLACES, Ids
 
 WATCHED: Final = (Kind.PRICE, Kind.QUOTE, Kind.TRADE, Kind.ENIGMA, Kind.CANDLE, Kind.COMPACT)
 NEWEST: Final = (Kind.PRICE, Kind.QUOTE, Kind.ENIGMA)
 """Of these a flush has at most one record a symbol."""
-FEW: Final = 8
+FEW: Final = 32
 """If not even one of so many watched symbols has changed, it is cheaper to look up who watches those."""
 NOTHING: Final[frozenset[Any]] = frozenset()
 """The one for all: each that is made takes 200 bytes, and most of what a client may watch it does not."""
 Watched = TypeVar("Watched", bound=Hashable)
-Pick: TypeAlias = Callable[[Mapping[int, bytes]], tuple[bytes, ...]]
-"""Take the records of the symbols that an audience watches, by their ids, in the order of these."""
 
 
 class Form(IntEnum):
@@ -100,13 +98,13 @@ class Audience:
         self.slow: set[Member] = set()
         self.venues: tuple[Venue, ...] = ()
         """Those of its candles: set by whoever joins it."""
-        self._targets: tuple[Target, ...] | None = None
+        self._targets: Targets | None = None
 
     @property
-    def targets(self) -> tuple[Target, ...]:
+    def targets(self) -> Targets:
         """The sockets of those who flow, made anew only when it is another set of them."""
         if self._targets is None:
-            self._targets = tuple(self.flowing.values())
+            self._targets = Targets.of(self.flowing.values())
         return self._targets
 
     def add(self, member: Member) -> None:
@@ -134,6 +132,16 @@ class Audience:
         return not self.flowing and not self.slow
 
 
+class Rows(NamedTuple):
+    """What the audiences of one form watch in a kind: a row a symbol, audience by audience."""
+
+    audiences: tuple[Audience, ...]
+    ids: Index
+    """Ascending within an audience."""
+    ends: Index
+    """Behind the last row of each audience."""
+
+
 class Audiences:
     """All audiences, by watchlist and by symbol."""
 
@@ -141,7 +149,12 @@ class Audiences:
         self._by_watchlist: dict[Watchlist, Audience] = {}
         self._by_symbol: dict[Kind, dict[Any, dict[Audience, None]]] = {kind: {} for kind in WATCHED}
         """By kind and symbol id; candles by their series."""
-        self._picks: dict[Kind, dict[Audience, Pick]] = {kind: {} for kind in NEWEST}
+        self._ids: dict[Kind, dict[Audience, Index]] = {kind: {} for kind in NEWEST}
+        """What each audience watches, ascending."""
+        self._rows: dict[Kind, dict[int, Rows]] = {}
+        """The same by form, made when it is asked for and kept while nothing changes."""
+        self._watchers = {kind: np.zeros(PLACES, np.int64) for kind in NEWEST}
+        """How many audiences watch each symbol."""
         self._watched = dict.fromkeys(NEWEST, 0)
         """How many symbols all audiences together watch, each counted as often as it is watched."""
 
@@ -159,10 +172,10 @@ class Audiences:
             for kind, index in self._by_symbol.items():
                 for symbol_id in watchlist.watched(kind):
                     index.setdefault(symbol_id, {})[audience] = None
-            for kind, picks in self._picks.items():
+            for kind in NEWEST:
                 if ids := watchlist.watched(kind):
-                    picks[audience] = _pick_of(sorted(ids))
-                    self._watched[kind] += len(ids)
+                    self._ids[kind][audience] = np.array(sorted(ids), np.intp)
+                    self._count(kind, audience, 1)
         audience.add(member)
         return audience
 
@@ -171,15 +184,22 @@ class Audiences:
         audience.remove(member)
         if not audience.is_empty or self._by_watchlist.pop(audience.watchlist, None) is None:
             return
-        for kind, picks in self._picks.items():
-            if picks.pop(audience, None):
-                self._watched[kind] -= len(audience.watchlist.watched(kind))
+        for kind in NEWEST:
+            if audience in self._ids[kind]:
+                self._count(kind, audience, -1)
+                del self._ids[kind][audience]
         for kind, index in self._by_symbol.items():
             for symbol_id in audience.watchlist.watched(kind):
                 concerned = index[symbol_id]
                 del concerned[audience]
                 if not concerned:
                     del index[symbol_id]
+
+    def _count(self, kind: Kind, audience: Audience, more: int) -> None:
+        ids = self._ids[kind][audience]
+        self._watchers[kind][ids] += more
+        self._watched[kind] += more * len(ids)
+        self._rows.pop(kind, None)
 
     def concerned(self, kind: Kind, changed: Iterable[Watched]) -> dict[Audience, list[Watched]]:
         """Say which of the changed symbols each audience watches, in the order they changed."""
@@ -193,15 +213,16 @@ class Audiences:
                     concerned[audience] = [symbol_id]
         return concerned
 
-    def is_mostly(self, kind: Kind, changed: Iterable[int]) -> bool:
-        """Say whether so much of what is watched has changed that every audience may as well look itself."""
-        index = self._by_symbol[kind]
-        hits = sum(map(len, filter(None, map(index.get, changed))))
-        return hits * FEW > self._watched[kind]
+    def is_mostly(self, kind: Kind, changed: Index) -> bool:
+        """Say whether so much of what is watched has changed that all rows may as well be looked through."""
+        return int(self._watchers[kind].take(changed).sum()) * FEW > self._watched[kind]
 
-    def picks(self, kind: Kind) -> Mapping[Audience, Pick]:
-        """Return for each audience that watches anything of a kind what takes its records out of all."""
-        return self._picks[kind]
+    def rows(self, kind: Kind) -> Mapping[int, Rows]:
+        """Return by form what all audiences watch in a kind."""
+        rows = self._rows.get(kind)
+        if rows is None:
+            rows = self._rows[kind] = _rows_of(self._ids[kind])
+        return rows
 
     def watched(self, kind: Kind) -> Collection[Any]:
         """Return the ids that anybody watches in a kind."""
@@ -213,11 +234,16 @@ def frozen(ids: Collection[Watched]) -> frozenset[Watched]:
     return frozenset(ids) if ids else NOTHING
 
 
-def _pick_of(ids: list[int]) -> Pick:
-    if len(ids) > 1:
-        return itemgetter(*ids)
-    one = ids[0]
-    return lambda records: (records[one],)
+def _rows_of(watched: Mapping[Audience, Index]) -> dict[int, Rows]:
+    by_form: dict[int, dict[Audience, Index]] = {}
+    for audience, ids in watched.items():
+        by_form.setdefault(audience.form, {})[audience] = ids
+    return {
+        form: Rows(
+            tuple(all_ids), np.concatenate([*all_ids.values()]), np.cumsum([*map(len, all_ids.values())])
+        )
+        for form, all_ids in by_form.items()
+    }
 
 
 def as_ids(symbol_ids: Iterable[int]) -> Ids:

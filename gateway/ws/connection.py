@@ -167,12 +167,16 @@ class Connection(asyncio.Protocol):
         """The handshake is done, and nobody has begun to close."""
         return self.is_open and not self._is_closing
 
+    def write(self, data: bytes) -> None:
+        """Write to the transport. Once the connection is open, only the fan-out's sender does beside this."""
+        self.transport.write(data)
+
     def send_text(self, text: bytes) -> None:
-        self.transport.write(frame_text(text))
+        self.write(frame_text(text))
 
     def ping(self, payload: bytes = b"") -> None:
         if self.can_speak:
-            self.transport.write(_frame_control(Opcode.PING, payload))
+            self.write(_frame_control(Opcode.PING, payload))
 
     def close(self, code: int, reason: str = "") -> None:
         """Start the closing handshake; the transport follows when the peer answers, or in 5 seconds."""
@@ -280,7 +284,7 @@ class Connection(asyncio.Protocol):
     def _write_answer(self, handshake: ServerProtocol) -> None:
         for data in handshake.data_to_send():
             if data:
-                self.transport.write(data)
+                self.write(data)
             else:  # the library's word for "nothing will follow"
                 self.transport.close()
 
@@ -298,7 +302,7 @@ class Connection(asyncio.Protocol):
         elif incoming.opcode is Opcode.BINARY:
             self.on_binary(incoming.payload)
         elif incoming.opcode is Opcode.PING:
-            self.transport.write(_frame_control(Opcode.PONG, incoming.payload))
+            self.write(_frame_control(Opcode.PONG, incoming.payload))
             self.on_ping()
         else:
             self.on_pong(incoming.payload)
@@ -307,7 +311,7 @@ class Connection(asyncio.Protocol):
         self.close_code = code
         self._is_closing = True
         self.on_closing()
-        self.transport.write(_frame_control(Opcode.CLOSE, payload))
+        self.write(_frame_control(Opcode.CLOSE, payload))
 
     def _hang_up(self) -> None:
         """Close the socket once everything is sent; a peer that does not read has its time for that."""

@@ -169,6 +169,9 @@ class Client(Connection):
     def on_open(self) -> None:
         limits = self.clients.limits
         self.target = target_of(self.transport)
+        self.clients.fanout.sender.wrote(
+            self.target.fd
+        )  # the answer to the handshake; before it, another client
         self.transport.set_write_buffer_limits(high=limits.max_buffer_bytes)
         _keep_kernel_buffer_small(self.transport, limits.max_buffer_bytes)
         self.clients.connected.add(self)
@@ -259,8 +262,13 @@ class Client(Connection):
             self.clients.fanout.audiences.leave(self.audience, self)
             self.audience = None
 
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if self.is_open:
+            self.clients.fanout.sender.wrote(self.target.fd)
+
     def write_frames(self, frames: bytes) -> None:
-        self.transport.write(frames)
+        self.write(frames)
         self.clients.fanout.count(1, len(frames))
 
     # Candles
@@ -346,7 +354,7 @@ class Client(Connection):
                 self.close(CloseCode.NO_PONG, "no answer to pings")
         elif now_s - self._heard_s > limits.ping_interval_s and self.is_open:
             self._pinged_s = now_s
-            self.transport.write(PING)
+            self.write(PING)
 
 
 def _keep_kernel_buffer_small(transport: asyncio.Transport, max_bytes: int) -> None:

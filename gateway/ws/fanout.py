@@ -11,7 +11,6 @@ candle that became final or was corrected (`candles/board.py`).
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -22,12 +21,14 @@ from gateway.ws.audience import Audience, Audiences, Member, as_ids
 from gateway.ws.candles.board import CandleBoard
 from gateway.ws.candles.frames import CandleEncoder
 from gateway.ws.candles.series import CandleMark
+from gateway.ws.changed import Changed, ChangedSymbols
 from gateway.ws.compact import CompactPrices
 from gateway.ws.connection import frame_binary
+from gateway.ws.price_frames import PriceFrames
 from gateway.ws.trades import TradeEncoder, TradeLanes
 from protocol.batches import Batch
 from protocol.events import Kind
-from protocol.frames import LAYOUTS, V1, Frame, seal_v1, seal_v2
+from protocol.frames import Frame
 from protocol.symbols import SymbolTable
 from protocol.table import PriceTable
 
@@ -61,7 +62,8 @@ class Fanout:
         self.flushes = 0
         self.last_price_us = 0
         """When the newest price arrived here; 0 before the first."""
-        self._dirty: dict[Kind, dict[int, int]] = {kind: {} for kind in TABLES}
+        self._changed = {kind: ChangedSymbols(table) for kind, table in self.tables.items()}
+        self._frames = {kind: PriceFrames(table, self.audiences) for kind, table in self.tables.items()}
         self._due: dict[Audience, bytes] = {}
         """Frames of this flush, in their order. Empty between flushes."""
         self._arrived_us = 0
@@ -83,12 +85,11 @@ class Fanout:
                 continue
             if frame.kind not in self.tables or not len(frame.records):
                 continue
-            self.tables[frame.kind].update(frame)
-            self._mark_dirty(frame.kind, frame.records["symbol_id"].tolist(), frame.records["flags"].tolist())
+            self._take_in(frame)
             if frame.kind is Kind.PRICE:
                 self.last_price_us = arrived_us
                 self._measure(batch, frame.time_us, int(frame.records["delay_us"][0]), arrived_us)
-        if any(self._dirty.values()) or self.trades.is_dirty:
+        if any(self._changed.values()) or self.trades.is_dirty:
             self.flush_soon(arrived_us)
 
     def on_recorded(self, subject: str, batch: Batch) -> None:
@@ -97,16 +98,14 @@ class Fanout:
             if frame.kind is Kind.CANDLE:
                 self.candles.on_frame(subject, frame)
             elif frame.kind is Kind.ENIGMA:
-                self._on_enigma(self.tables[Kind.ENIGMA].news(frame))
-        if self.candles.is_dirty or self._dirty[Kind.ENIGMA]:
+                self._take_in(self.tables[Kind.ENIGMA].news(frame))
+        if self.candles.is_dirty or self._changed[Kind.ENIGMA]:
             self.flush_soon(now_us())
 
-    def _on_enigma(self, frame: Frame) -> None:
+    def _take_in(self, frame: Frame) -> None:
         if len(frame.records):
-            self.tables[Kind.ENIGMA].update(frame)
-            self._mark_dirty(
-                Kind.ENIGMA, frame.records["symbol_id"].tolist(), frame.records["flags"].tolist()
-            )
+            self.tables[frame.kind].update(frame)
+            self._changed[frame.kind].note(frame.records)
 
     def flush_soon(self, arrived_us: int) -> None:
         """Flush once all that the bus has delivered by now is taken in, so that it is one flush."""
@@ -114,11 +113,6 @@ class Fanout:
             self._is_flush_due = True
             self._arrived_us = arrived_us
             asyncio.get_running_loop().call_soon(self.flush)
-
-    def _mark_dirty(self, kind: Kind, ids: list[int], flags: list[int]) -> None:
-        dirty = self._dirty[kind]
-        for symbol_id, flag in zip(ids, flags, strict=True):
-            dirty[symbol_id] = dirty.get(symbol_id, 0) + max(flag >> 8, 1)
 
     def _measure(self, batch: Batch, sent_us: int, delay_us: int, arrived_us: int) -> None:
         self.hops["exchange_to_feed"].add(batch.received_us - (sent_us - delay_us))
@@ -132,11 +126,8 @@ class Fanout:
         self._is_flush_due = False
         time_us = now_us()
         for kind in TABLES:
-            dirty, self._dirty[kind] = self._dirty[kind], {}
-            if dirty:
-                self._flush_kind(kind, dirty, time_us)
-            if dirty and kind is Kind.PRICE and self.audiences.watched(Kind.COMPACT):
-                self._flush_compact(dirty, time_us)
+            if self._changed[kind]:
+                self._flush_kind(kind, self._changed[kind].take(), time_us)
         self._write_trades()
         if self.candles.is_dirty:
             self._write_candles()
@@ -144,38 +135,24 @@ class Fanout:
         self.flushes += 1
         self.hops["gateway"].add(now_us() - self._arrived_us)
 
-    def _flush_kind(self, kind: Kind, dirty: dict[int, int], time_us: int) -> None:
-        dirty = {one: dirty[one] for one in sorted(dirty)}
-        for audience, frame in self._frames_of(kind, dirty, time_us):
+    def _flush_kind(self, kind: Kind, changed: Changed, time_us: int) -> None:
+        for audience, frame in self._frames[kind].of(changed, time_us):
             if audience.slow:
-                watched = audience.watchlist.watched(kind)
-                self._note_missed(audience, kind, {one: dirty[one] for one in dirty if one in watched})
+                _note_missed(audience, kind, changed.before_of(audience.watchlist.watched(kind)))
             self._write(audience, frame)
+        if kind is Kind.PRICE and self.audiences.watched(Kind.COMPACT):
+            self._flush_compact(changed, time_us)
 
-    def _frames_of(self, kind: Kind, dirty: dict[int, int], time_us: int) -> Iterator[tuple[Audience, bytes]]:
-        """Encode for each audience what it watches of the changed, in the order of these."""
-        audiences = self.audiences
-        encoders = _Encoders(self.tables[kind], audiences.watched(kind), dirty, time_us)
-        if not audiences.is_mostly(kind, dirty):
-            for audience, ids in audiences.concerned(kind, dirty).items():
-                encoder = encoders[audience.form]
-                yield audience, encoder.frame(b"".join([encoder.records[one] for one in ids]))
-            return
-        for audience, pick in audiences.picks(kind).items():
-            encoder = encoders[audience.form]
-            body = b"".join(pick(encoder.records))
-            if body:
-                yield audience, encoder.frame(body)
-
-    def _flush_compact(self, dirty: dict[int, int], time_us: int) -> None:
-        concerned = self.audiences.concerned(Kind.COMPACT, dirty)
+    def _flush_compact(self, changed: Changed, time_us: int) -> None:
+        counts = changed.by_id()
+        concerned = self.audiences.concerned(Kind.COMPACT, counts)
         if not concerned:
             return
-        watched = {one: dirty[one] for ids in concerned.values() for one in ids}
+        watched = {one: counts[one] for ids in concerned.values() for one in ids}
         frames = self.compact.on_flush(watched, time_us)
         for audience, ids in concerned.items():
             if audience.slow:
-                self._note_missed(audience, Kind.COMPACT, {one: dirty[one] for one in ids})
+                _note_missed(audience, Kind.COMPACT, changed.before_of(ids))
             self._write(audience, frames.of(ids))
 
     def flush_trades(self) -> None:
@@ -233,12 +210,6 @@ class Fanout:
         for member in members:
             member.catch_up()
 
-    def _note_missed(self, audience: Audience, kind: Kind, changed: dict[int, int]) -> None:
-        totals = self.table_of(kind).changes
-        baseline = {symbol_id: int(totals[symbol_id]) - count for symbol_id, count in changed.items()}
-        for member in audience.slow:
-            member.miss(kind, baseline)
-
     def _write(self, audience: Audience, frames: bytes) -> None:
         """Have frames sent at the end of this flush: all of a client's together are one system call."""
         due = self._due.get(audience)
@@ -282,49 +253,9 @@ class Fanout:
         return frame_binary(table.encode_v2(known, changes, now_us()))
 
 
-class _Encoders(dict[int, "_Encoder"]):
-    """The encoders of one flush, by version."""
-
-    def __init__(
-        self, table: PriceTable, watched: Iterable[int], dirty: dict[int, int], time_us: int
-    ) -> None:
-        super().__init__()
-        self._given = (watched, table, dirty, time_us)
-
-    def __missing__(self, version: int) -> "_Encoder":
-        encoder = self[version] = _Encoder(version, *self._given)
-        return encoder
-
-
-class _Encoder:
-    """The frames of one flush in one version: records packed once, frames shared."""
-
-    def __init__(
-        self, version: int, watched: Iterable[int], table: PriceTable, dirty: dict[int, int], time_us: int
-    ) -> None:
-        ids = as_ids(dirty)
-        self._frames: dict[bytes, bytes] = {}
-        self._seal: Callable[[bytes, int], bytes]
-        if version == 1:
-            packed, size = table.pack_v1(ids), V1.dtype.itemsize
-            self._seal = seal_v1
-        else:
-            changes = np.fromiter(dirty.values(), np.int64)
-            packed, size = table.pack_v2(ids, changes, time_us), LAYOUTS[table.kind].dtype.itemsize
-            self._seal = lambda body, count: seal_v2(table.kind, body, count, time_us)
-        self._record_bytes = size
-        self.records = dict.fromkeys(watched, b"")
-        """By id: of each symbol that anybody watches, nothing if it has not changed."""
-        for place, symbol_id in enumerate(dirty):
-            self.records[symbol_id] = packed[place * size : (place + 1) * size]
-
-    def frame(self, body: bytes) -> bytes:
-        """Return the WebSocket frame with these records, the same bytes for the same records."""
-        frame = self._frames.get(body)
-        if frame is None:
-            count = len(body) // self._record_bytes
-            frame = self._frames[body] = frame_binary(self._seal(body, count))
-        return frame
+def _note_missed(audience: Audience, kind: Kind, baseline: dict[int, int]) -> None:
+    for member in audience.slow:
+        member.miss(kind, baseline)
 
 
 def _left_to_take(audience: Audience, mark: CandleMark) -> list[Member]:

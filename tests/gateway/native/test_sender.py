@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from socket_peers import peers
 
-from gateway.native.sender import BY_TRANSPORT, Sender, Target, target_of
+from gateway.native.sender import BY_TRANSPORT, Sender, Target, Targets, target_of
 
 SMALL = 4_096
 
@@ -28,11 +28,11 @@ def numbered(size: int, number: int) -> bytes:
 def test_every_target_gets_the_whole_frame(sender, run):
     async def test() -> None:
         async with peers(20) as all_of_them:
-            targets = tuple(peer.end.target for peer in all_of_them)
-            sender.queue(b"first", targets)
+            targets = [peer.end.target for peer in all_of_them]
+            sender.queue(b"first", Targets.of(targets))
             sender.flush()
-            sender.queue(b"only some", targets[:5])
-            sender.queue(b"the others", targets[5:])
+            sender.queue(b"only some", Targets.of(targets[:5]))
+            sender.queue(b"the others", Targets.of(targets[5:]))
             sender.flush()
             for place, peer in enumerate(all_of_them):
                 due = b"first" + (b"only some" if place < 5 else b"the others")
@@ -47,13 +47,13 @@ def test_who_does_not_read_gets_every_byte_later(sender, run):
             due = b""
             for number in range(300):
                 frame = numbered(1_000, number)
-                sender.queue(frame, (slow.end.target, quick.end.target))
+                sender.queue(frame, Targets.of([slow.end.target, quick.end.target]))
                 sender.flush()
                 due += frame
                 assert await quick.read_to(len(due)) == due
             assert slow.end.is_full
             assert await slow.read_to(len(due)) == due
-            sender.queue(b"and on", (slow.end.target,))
+            sender.queue(b"and on", Targets.of([slow.end.target]))
             sender.flush()
             assert await slow.read_to(len(due) + 6) == due + b"and on"
 
@@ -63,8 +63,8 @@ def test_who_does_not_read_gets_every_byte_later(sender, run):
 def test_a_frame_larger_than_any_buffer_comes_whole(sender, run):
     async def test() -> None:
         async with peers(2, buffer_bytes=SMALL) as both:
-            frame = numbered(8_000_001, 7)
-            sender.queue(frame, tuple(peer.end.target for peer in both))
+            frame = numbered(1_000_001, 7)
+            sender.queue(frame, Targets.of([peer.end.target for peer in both]))
             sender.flush()
             for peer in both:
                 assert await peer.read_to(len(frame)) == frame
@@ -75,11 +75,14 @@ def test_a_frame_larger_than_any_buffer_comes_whole(sender, run):
 def test_nothing_overtakes_what_waits_in_a_transport(sender, run):
     async def test() -> None:
         async with peers(1) as (peer,):
-            peer.end.transport.write(b"first ")
-            sender.queue(b"second ", (peer.end.target,))
+            sender.queue(b"first ", Targets.of([peer.end.target]))
             sender.flush()
-            peer.end.transport.write(b"third")
-            assert await peer.read_to(18) == b"first second third"
+            peer.end.transport.write(b"second ")
+            sender.wrote(peer.end.target.fd)
+            sender.queue(b"third ", Targets.of([peer.end.target]))
+            sender.flush()
+            peer.end.transport.write(b"fourth")
+            assert await peer.read_to(25) == b"first second third fourth"
 
     run(test())
 
@@ -90,10 +93,10 @@ def test_who_is_gone_disturbs_nobody(sender, run):
             targets = tuple(peer.end.target for peer in (resets, closes, closes_meanwhile, stays))
             resets.reset()
             closes.sock.close()
-            sender.queue(b"a", targets)
+            sender.queue(b"a", Targets.of(targets))
             closes_meanwhile.sock.close()
             sender.flush()
-            sender.queue(b"b", targets)
+            sender.queue(b"b", Targets.of(targets))
             sender.flush()
             assert await stays.read_to(2) == b"ab"
             async with asyncio.timeout(10):
@@ -125,8 +128,10 @@ class Drained(asyncio.WriteTransport):
     def __init__(self) -> None:
         super().__init__()
         self.left = b""
+        self.asked = 0
 
     def get_write_buffer_size(self) -> int:
+        self.asked += 1
         return 0
 
     def write(self, data: bytes) -> None:
@@ -147,8 +152,8 @@ def test_three_thousand_targets_are_sent_to_in_one_flush(sender):
     with many_files(6_200), contextlib.ExitStack() as stack:
         pairs = [tuple(map(stack.enter_context, socket.socketpair())) for _ in range(3_000)]
         targets = tuple(Target(ours.fileno(), Drained()) for ours, _ in pairs)
-        sender.queue(b"one for all", targets[:2_999])
-        sender.queue(b"another", targets[2_999:])
+        sender.queue(b"one for all", Targets.of(targets[:2_999]))
+        sender.queue(b"another", Targets.of(targets[2_999:]))
         sender.flush()
         for place, (target, (_, theirs)) in enumerate(zip(targets, pairs, strict=True)):
             due = b"one for all" if place < 2_999 else b"another"
@@ -168,7 +173,7 @@ def test_a_full_socket_among_many_leaves_its_frame_to_its_transport(sender):
         targets = tuple(
             Target(ours.fileno(), transport) for (ours, _), transport in zip(pairs, transports, strict=True)
         )
-        sender.queue(b"frame", targets)
+        sender.queue(b"frame", Targets.of(targets))
         sender.flush()
         assert transports[1].left == b"frame"
         for (_, theirs), transport in ((pairs[0], transports[0]), (pairs[2], transports[2])):
@@ -177,14 +182,72 @@ def test_a_full_socket_among_many_leaves_its_frame_to_its_transport(sender):
 
 def test_a_target_that_only_its_transport_may_write_to_is_left_to_it(sender):
     transport = Drained()
-    sender.queue(b"frame", (Target(BY_TRANSPORT, transport),))
+    sender.queue(b"frame", Targets.of([Target(BY_TRANSPORT, transport)]))
     sender.flush()
     assert transport.left == b"frame"
 
 
+def test_a_transport_is_asked_when_it_is_new_and_when_it_was_written_to(sender):
+    with contextlib.ExitStack() as stack:
+        ours, theirs = map(stack.enter_context, socket.socketpair())
+        transport = Drained()
+
+        def send() -> None:
+            sender.queue(b"frame", Targets.of([Target(ours.fileno(), transport)]))
+            sender.flush()
+
+        send()
+        if sender.way == "python":
+            assert transport.asked == 0
+            return
+        assert transport.asked == 1
+        send()
+        assert transport.asked == 1
+        sender.wrote(ours.fileno())
+        send()
+        assert transport.asked == 2
+        assert theirs.recv(100) == b"frame" * 3
+
+
+def test_what_is_left_to_a_transport_counts_as_written_to_it(sender):
+    if sender.way == "python":
+        pytest.skip("everything is left to transports")
+    with contextlib.ExitStack() as stack:
+        ours, _ = map(stack.enter_context, socket.socketpair())
+        ours.setblocking(False)
+        transport = Drained()
+        target = Targets.of([Target(ours.fileno(), transport)])
+        while not transport.left:
+            sender.queue(bytes(65_536), target)
+            sender.flush()
+        assert transport.asked == 1
+        sender.queue(b"frame", target)
+        sender.flush()
+        assert transport.asked == 2
+
+
+def test_a_transport_that_cannot_be_asked_is_an_error_and_nothing_is_queued(sender):
+    if sender.way == "python":
+        pytest.skip("no transport is asked")
+
+    class Odd(Drained):
+        def get_write_buffer_size(self) -> int:
+            sender.queue(b"", Targets.of([]))  # comes back while it is asked
+            return 0
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for transport, error in ((asyncio.WriteTransport(), NotImplementedError), (Odd(), RuntimeError)):
+            with pytest.raises(error):
+                sender.queue(b"frame", Targets.of([Target(ours.fileno(), transport)]))
+        sender.flush()
+        ours.close()
+        assert theirs.recv(100) == b""
+
+
 def test_what_was_sent_is_not_sent_again(sender):
     transport = Drained()
-    sender.queue(b"frame", (Target(BY_TRANSPORT, transport),))
+    sender.queue(b"frame", Targets.of([Target(BY_TRANSPORT, transport)]))
     sender.flush()
     sender.flush()
     assert transport.left == b"frame"
@@ -224,11 +287,12 @@ def test_each_client_gets_exactly_what_was_written_for_it(sender, run, steps):
             for number, (what, who, size) in enumerate(steps):
                 if what == "send":
                     frame = numbered(size, number)
-                    sender.queue(frame, tuple(clients[one].end.target for one in who))
+                    sender.queue(frame, Targets.of([clients[one].end.target for one in who]))
                     sender.flush()
                 for one in who:
                     if what == "say":  # as an answer is written, past the sender
                         clients[one].end.transport.write(numbered(size, number))
+                        sender.wrote(clients[one].end.target.fd)
                     if what in ("send", "say"):
                         due[one] += numbered(size, number)
                     if what == "read":
@@ -284,12 +348,27 @@ def test_a_ring_is_given_back_and_not_passed_on_to_programs_that_we_start(sender
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), (b"",), ("text", ()), (b"", []), (b"", (1,)), (b"", ((1, 2, 3),)), (b"", (("1", 2),))]
+    "arguments",
+    [
+        (),
+        (b"",),
+        ("text", (b"", ())),
+        (b"", []),
+        (b"", (b"",)),
+        (b"", (b"", [])),
+        (b"", ("", ())),
+        (b"", (b"\1\0\0\0", ())),
+        (b"", (b"", (1,))),
+    ],
 )
 def test_the_extension_refuses_what_is_no_frame_and_no_target(arguments):
     native = pytest.importorskip("gateway.native._send", reason="the extension is not built")
     sender = native.Sender()
     with pytest.raises(TypeError):
         sender.queue(*arguments)
+    with pytest.raises(TypeError):
+        sender.wrote("1")
+    for unknown in (-1, 0, 1_000_000):
+        sender.wrote(unknown)
     assert sender.submit() == []
     sender.close()

@@ -1,10 +1,11 @@
 import asyncio
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.native.sender import BY_TRANSPORT, Target
-from gateway.ws.audience import Audiences, Watchlist
+from gateway.native.sender import BY_TRANSPORT, Target, Targets
+from gateway.ws.audience import FEW, Audiences, Watchlist
 from gateway.ws.candles.series import CandleMark
 from gateway.ws.lane import Mark
 from protocol.events import Kind
@@ -99,15 +100,15 @@ def test_the_targets_are_always_those_of_the_members_who_flow():
     audiences = Audiences()
     first, second = Recorder(), Recorder()
     audience = audiences.join(watchlist(1), first)
-    assert audience.targets == (first.target,)
+    assert audience.targets == Targets.of([first.target])
     audiences.join(watchlist(1), second)
-    assert audience.targets == (first.target, second.target)
+    assert audience.targets == Targets.of([first.target, second.target])
     audience.pause(first)
-    assert audience.targets == (second.target,)
+    assert audience.targets == Targets.of([second.target])
     audience.resume(first)
-    assert audience.targets == (second.target, first.target)
+    assert audience.targets == Targets.of([second.target, first.target])
     audiences.leave(audience, second)
-    assert audience.targets == (first.target,)
+    assert audience.targets == Targets.of([first.target])
 
 
 @given(st.lists(st.tuples(st.sets(st.integers(1, 6)), st.booleans()), max_size=30))
@@ -123,3 +124,38 @@ def test_the_index_always_equals_a_search_through_all_audiences(steps: list[tupl
     for symbol in range(1, 7):
         searched = {audience for audience in audiences if symbol in audience.watchlist.prices}
         assert set(audiences.concerned(Kind.PRICE, [symbol])) == searched
+
+
+@given(st.lists(st.tuples(st.sets(st.integers(1, 6)), st.sampled_from([1, 2]), st.booleans()), max_size=30))
+def test_the_rows_are_always_what_each_audience_watches_in_order(
+    steps: list[tuple[set[int], int, bool]],
+):
+    audiences = Audiences()
+    joined = []
+    for symbols, version, leaves in steps:
+        if leaves and joined:
+            audiences.leave(*joined.pop(0))
+        else:
+            member = Recorder()
+            joined.append((audiences.join(watchlist(*symbols, version=version), member), member))
+        due = {one: sorted(one.watchlist.prices) for one in audiences if one.watchlist.prices}
+        seen = {}
+        for form, (of_form, ids, ends) in audiences.rows(Kind.PRICE).items():
+            assert {one.form for one in of_form} == {form}
+            starts = [0, *ends.tolist()]
+            seen |= {
+                one: ids[start:end].tolist()
+                for one, start, end in zip(of_form, starts[:-1], starts[1:], strict=True)
+            }
+        assert seen == due
+
+
+def test_all_rows_are_looked_through_when_one_of_a_few_has_changed():
+    audiences = Audiences()
+    assert not audiences.is_mostly(Kind.PRICE, np.array([1, 2]))
+    audiences.join(watchlist(*range(1, FEW * 2)), Recorder())
+    assert audiences.is_mostly(Kind.PRICE, np.array([1, 2]))
+    audiences.join(watchlist(*range(1, FEW * 2 + 1)), Recorder())
+    assert audiences.is_mostly(Kind.PRICE, np.array([1, 2]))
+    audiences.join(watchlist(*range(FEW, FEW * 3)), Recorder())
+    assert not audiences.is_mostly(Kind.PRICE, np.array([1, 2]))

@@ -11,7 +11,7 @@ import pytest
 from compact_reader import CompactReader
 
 from gateway.ws.compact import CompactPrices
-from processors.price import SymbolState
+from processors.symbol_state import SymbolState
 from processors.tape import TradeTape
 from protocol.events import Kind, Price
 from protocol.frames import LAYOUTS, decode_v2, encode_v2

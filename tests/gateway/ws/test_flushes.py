@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -140,4 +141,4 @@ def test_an_audience_that_is_left_is_written_to_no_more():
     fanout.audiences.leave(audience, watcher)
     in_a_loop(lambda: fanout.on_batch(batch(1, {1: 5.0})))
     assert watcher.transport.writes == []
-    assert not fanout.audiences.is_mostly(Kind.PRICE, [1])
+    assert not fanout.audiences.is_mostly(Kind.PRICE, np.array([1]))
