@@ -22,7 +22,7 @@ import numpy as np
 
 from bench.demo import Demo, run_demo
 from bench.machine import cpu_by_role, resident_kb, tree
-from bench.pipeline import WARM_UP_S, run_gateway, run_listeners
+from bench.pipeline import WARM_UP_S, run_clients, run_gateway
 from bench.pipeline import Params as Load
 from bench.result import Row, result
 
@@ -57,10 +57,7 @@ async def run(params: Params) -> dict[str, Any]:
             await demo.until_calm()
             rest, _ = await watch(demo, "rest", params.minutes * 6)
     load = Load(params.symbols, params.rate, params.clients, params.watchlist)
-    async with (
-        run_gateway(load) as demo,
-        run_listeners(load, demo.port, await demo.symbols(params.symbols)),
-    ):
+    async with run_gateway(load) as demo, run_clients(load, demo):
         await demo.until_calm(params.symbols * params.rate)
         await asyncio.sleep(WARM_UP_S)
         work, looks = await watch(demo, "load", params.minutes * 60)

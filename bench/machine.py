@@ -125,8 +125,6 @@ def _role(command: list[str]) -> str:
     roles = {"demo": "supervisor", "feed": "feed", "gateway": "gateway", "recorder": "recorder", "sim": "sim"}
     if "nats-server" in Path(command[0]).name:
         return "nats-server"
-    if "bench.listeners" in command:
-        return "clients"
     return next((roles[word] for word in command[1:] if word in roles), Path(command[0]).name)
 
 

@@ -1,13 +1,11 @@
 """The whole pipeline, from the exchange's send to the client's decode.
 
-Real processes: the simulated exchange, feed workers, nats-server, a gateway, and one process
-with all the clients. Every update carries the exchange's microsecond; every client frame says
-how old its values are. `/stats` of the gateway splits the way into hops.
+Real processes: the simulated exchange, feed workers, nats-server, a gateway, a recorder, and all clients in
+one program in C (`clients.c`), so that little is measured of themselves. Every update carries the exchange's
+microsecond; every client frame says how old its values are. `/stats` of the gateway splits the way into hops.
 """
 
 import asyncio
-import json
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -19,15 +17,16 @@ from typing import Any, Final
 import httpx
 
 from bench.demo import ANSWER_TIMEOUT_S, WITHOUT_A_PAST, Demo, run_demo
+from bench.fanout.compiled import CLIENTS, compile_program
+from bench.fanout.reader import MOST_SHARE, Reader, reader
+from bench.fanout.watchlists import conversation, draw
 from bench.machine import cpu_by_role, tree
 from bench.result import Row, result
+from protocol.session import SUBPROTOCOL_V2
 
-READY_TIMEOUT_S: Final = 60.0
 WARM_UP_S: Final = 2.0
 HOPS: Final = ("exchange_to_feed", "feed", "bus", "gateway")
 QUANTILES: Final = ("p50_us", "p99_us", "p999_us")
-FULL_CORE: Final = 0.9
-"""From here on the exchange or the clients are what was measured, and the gateway is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +47,21 @@ class Params:
 
 
 async def run(params: Params) -> dict[str, Any]:
-    """Measure once."""
+    """Measure once. Raises CannotCompile."""
     async with (
         run_gateway(params) as demo,
         httpx.AsyncClient(base_url=demo.http, timeout=ANSWER_TIMEOUT_S) as http,
-        run_listeners(params, demo.port, await demo.symbols(params.symbols)) as listeners,
+        run_clients(params, demo) as clients,
     ):
         await demo.until_calm(params.symbols * params.rate)
         await asyncio.sleep(WARM_UP_S)
         trades = (await http.get("/stats", params={"reset": "hops"})).json()["trades_delivered"]
-        before, started_s = tree(demo.process.pid) + tree(listeners.pid), time.perf_counter()
-        await _tell(listeners, "start")
+        before, started_s = tree(demo.process.pid) + tree(clients.pid), time.perf_counter()
+        await clients.begin()
         await asyncio.sleep(params.seconds)
-        await _tell(listeners, "stop")
-        after, took_s = tree(demo.process.pid) + tree(listeners.pid), time.perf_counter() - started_s
+        seen = await clients.figures()
+        after, took_s = tree(demo.process.pid) + tree(clients.pid), time.perf_counter() - started_s
         stats = (await http.get("/stats")).json()
-        seen = json.loads(await _line(listeners))
     spent_s = cpu_by_role(before, after)
     updates = stats["trades_delivered"] - trades
     rows = [
@@ -86,9 +84,9 @@ def plan_headline(
         "messages_per_s": round(updates / took_s),
         "frames_per_s": round(seen["frames"] / took_s),
         "records_per_s": round(seen["records"] / took_s),
-        "lost_clients": seen["lost_clients"],
+        "lost_clients": seen["lost"],
         "slow_clients": stats["slow_clients"],
-        "load_limited": any(spent_s.get(load, 0.0) > FULL_CORE * took_s for load in ("sim", "clients")),
+        "load_limited": any(spent_s.get(load, 0.0) > MOST_SHARE * took_s for load in ("sim", "clients")),
     }
 
 
@@ -122,46 +120,18 @@ async def run_gateway(params: Params) -> AsyncIterator[Demo]:
 
 
 @asynccontextmanager
-async def run_listeners(
-    params: Params, port: int, listed: list[dict[str, Any]]
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    symbols = [one["symbol"] for one in listed]
-    order = {
-        "host": "127.0.0.1",
-        "port": port,
-        "symbols": symbols,
-        "clients": params.clients,
-        "watchlist": params.watchlist,
-        "watchlists": params.watchlists or params.clients,
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "bench.listeners",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        await _tell(process, json.dumps(order))
-        answer = await asyncio.wait_for(_line(process), READY_TIMEOUT_S)
-        if answer != "ready":
-            raise RuntimeError(f"the clients could not connect: {answer}")
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def _tell(process: asyncio.subprocess.Process, line: str) -> None:
-    assert process.stdin is not None
-    process.stdin.write(line.encode() + b"\n")
-    await process.stdin.drain()
-
-
-async def _line(process: asyncio.subprocess.Process) -> str:
-    assert process.stdout is not None
-    return (await process.stdout.readline()).decode().strip()
+async def run_clients(params: Params, demo: Demo) -> AsyncIterator[Reader]:
+    """Connect all clients, each served, and disconnect them. Raises CannotCompile."""
+    symbols = [one["symbol"] for one in await demo.symbols(params.symbols)]
+    lists = draw(symbols, params.watchlist, params.watchlists or params.clients)
+    with tempfile.TemporaryDirectory(prefix="tickgate-bench-") as name:
+        folder = Path(name)
+        program = await asyncio.to_thread(compile_program, CLIENTS, folder)
+        conversations = folder / "conversations"
+        conversations.write_bytes(b"".join(conversation(demo.port, one, SUBPROTOCOL_V2) for one in lists))
+        async with reader("the pipeline", program, conversations) as clients:
+            await clients.connect(demo.port, params.clients)
+            yield clients
 
 
 # For people

@@ -5,8 +5,6 @@ The rules of this file:
 - A trade is never merged. One whose id was here before is a duplicate: counted and dropped. One that is
   late (its id was missing) goes out late, and does not move the price.
 - GAP records stand between the trades, in the order in which they were told.
-- `volume` is the 24 h volume as the venue last stated it, plus the trades later than that statement. It goes
-  out as a decimal number of as many digits as the symbol's quantities have.
 - A final bar of the venue goes out as it is, for the recorder: at most `MAX_WAITING_BARS` wait, the oldest
   go first; the recorder asks the venue for what it does not hear. It moves no price.
 - A batch has at most 100 records; batches in a row are followed by one message a symbol with all of its
@@ -18,18 +16,18 @@ Pure: events in, encoded bus messages out; the clock is an argument.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
-from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final
 
+from processors.messages import Message, pack_run, seal_each, seal_trades, trade_record
+from processors.symbol_state import SymbolState
 from processors.tape import CAPACITY, Range, TradeTape, capacity_of
 from processors.trade_queue import Run, TradeQueue
 from protocol import subjects
 from protocol.batches import encode_batch
-from protocol.events import Gap, GapState, Kind, PriceFlag, Trade, TradeFlag
-from protocol.frames import LAYOUTS, MAX_UNITS, seal_v2
+from protocol.events import Gap, GapState, Kind, TradeFlag
+from protocol.frames import LAYOUTS, seal_v2
 from protocol.intervals import format_interval
 from protocol.market import AggTrade, Bar, BookTop, DayTicker, MarketEvent, RawTrade, format_bar
 
@@ -38,54 +36,8 @@ MAX_WAITING_TRADES: Final = 10_000
 MAX_WAITING_BARS: Final = 10_000
 MAX_KEPT_TRADES: Final = 2_000_000
 """Of all symbols of a shard, for readers who missed some: 80 MB at most."""
-_I32_MAX: Final = 2**31 - 1
-_PRICE: Final = LAYOUTS[Kind.PRICE].struct
-_QUOTE: Final = LAYOUTS[Kind.QUOTE].struct
 _TRADE: Final = LAYOUTS[Kind.TRADE].struct
 _GAP: Final = LAYOUTS[Kind.GAP].struct
-
-
-@dataclass(slots=True)
-class SymbolState:
-    """What is known of one symbol, and what of it has not been sent yet."""
-
-    id: int
-    native: str
-    tape: TradeTape
-    units: float = 1e8
-    """How many steps of its quantities are 1."""
-    price: float = 0.0
-    price_sent_us: int = 0
-    """When the venue last stated price or volume; if it did not say, when we received it."""
-    price_flags: int = 0
-    price_changes: int = 0
-    stated_volume: float = 0.0
-    stated_us: int = 0
-    traded_since: float = 0.0
-    priced_id: int = 0
-    """The newest trade whose price was shown."""
-    last_raw_id: int = 0
-    bid: float = 0.0
-    bid_size: float = 0.0
-    ask: float = 0.0
-    ask_size: float = 0.0
-    quote_sent_us: int = 0
-    quote_flags: int = 0
-    quote_changes: int = 0
-
-    @property
-    def volume(self) -> float:
-        """The 24 h volume by now, on the step of its quantities: a sum of floats is beside it."""
-        volume = self.stated_volume + self.traded_since
-        units = volume * self.units
-        return round(units) / self.units if units < MAX_UNITS else volume
-
-
-class Message(NamedTuple):
-    """Something to publish."""
-
-    subject: str
-    payload: bytes
 
 
 @dataclass(slots=True)
@@ -200,7 +152,8 @@ class PriceProcessor:
             case AggTrade():
                 self._on_trade(state, event, received_us)
             case BookTop():
-                self._on_book(state, event, received_us)
+                state.take_book(event, received_us)
+                self._quotes[state.native] = state
             case RawTrade():
                 self._on_raw_trade(state, event, received_us)
             case DayTicker():
@@ -218,10 +171,10 @@ class PriceProcessor:
         self.counters.events += len(run)
         if not self.oldest_us:
             self.oldest_us = received_us
-        records = _pack_run(state.id, run)
+        records = pack_run(state.id, run)
         state.tape.add_run(records, run[-1].id)
         self._enqueue(Run(Kind.TRADE, native, run[0].id, len(run), records))
-        _add_volume(state, run)
+        state.add_volume(run)
         self._show(state, run[-1], received_us, len(run))
 
     def on_recovered(self, trade: AggTrade, received_us: int) -> None:
@@ -262,7 +215,7 @@ class PriceProcessor:
         if not state.tape.accept([row]):
             self.counters.duplicates += 1
             return
-        _add_volume(state, (trade,))
+        state.add_volume((trade,))
         self._enqueue(Run(Kind.TRADE, state.native, trade.id, 1, _TRADE.pack(*row)))
         self._show(state, trade, received_us)
 
@@ -279,7 +232,7 @@ class PriceProcessor:
             # Of some of them the price may have been shown already.
             state.price_changes += min(changes, trade.id - state.priced_id) - 1
             state.priced_id = trade.id
-            self._on_price(state, trade.price, trade.sent_us, received_us)
+            self._take_price(state, trade.price, trade.sent_us, received_us)
 
     def _on_raw_trade(self, state: SymbolState, trade: RawTrade, received_us: int) -> None:
         if trade.id <= state.last_raw_id:
@@ -287,7 +240,7 @@ class PriceProcessor:
             return
         state.last_raw_id = trade.id
         if trade.sent_us >= state.price_sent_us:
-            self._on_price(state, trade.price, trade.sent_us, received_us)
+            self._take_price(state, trade.price, trade.sent_us, received_us)
 
     def _on_day(self, state: SymbolState, day: DayTicker, received_us: int) -> None:
         state.stated_volume = day.volume
@@ -297,7 +250,7 @@ class PriceProcessor:
         # Its statement is news all the same, of the volume, and as old as the newer of the two.
         heard_trades = state.priced_id or state.last_raw_id
         price = state.price if heard_trades else day.close
-        self._on_price(state, price, max(day.sent_us, state.price_sent_us), received_us)
+        self._take_price(state, price, max(day.sent_us, state.price_sent_us), received_us)
 
     def _on_bar(self, state: SymbolState, bar: Bar, received_us: int) -> None:
         if bar.final:
@@ -305,22 +258,11 @@ class PriceProcessor:
                 self._bars.popleft()
             self._bars.append(bar)
         elif not (state.priced_id or state.last_raw_id):  # trades know the price better
-            self._on_price(state, bar.close, bar.sent_us, received_us)
+            self._take_price(state, bar.close, bar.sent_us, received_us)
 
-    def _on_price(self, state: SymbolState, price: float, sent_us: int, received_us: int) -> None:
-        state.price = price
-        state.price_sent_us = sent_us or received_us
-        state.price_flags = 0 if sent_us else PriceFlag.RECEIPT_TIME
-        state.price_changes += 1
+    def _take_price(self, state: SymbolState, price: float, sent_us: int, received_us: int) -> None:
+        state.take_price(price, sent_us, received_us)
         self._prices[state.native] = state
-
-    def _on_book(self, state: SymbolState, book: BookTop, received_us: int) -> None:
-        state.bid, state.bid_size = book.bid, book.bid_size
-        state.ask, state.ask_size = book.ask, book.ask_size
-        state.quote_sent_us = book.sent_us or received_us
-        state.quote_flags = 0 if book.sent_us else PriceFlag.RECEIPT_TIME
-        state.quote_changes += 1
-        self._quotes[state.native] = state
 
     # Out
 
@@ -340,32 +282,20 @@ class PriceProcessor:
         frames: list[bytes] = []
         messages: list[Message] = []
         if prices:
-            records = [(subjects.prices(self.venue, one.native), _pack_price(one, now_us)) for one in prices]
-            messages += _seal_each(Kind.PRICE, records, frames, now_us)
+            records = [
+                (subjects.prices(self.venue, one.native), one.take_price_record(now_us)) for one in prices
+            ]
+            messages += seal_each(Kind.PRICE, records, frames, now_us)
         if quotes:
-            records = [(subjects.quotes(self.venue, one.native), _pack_quote(one, now_us)) for one in quotes]
-            messages += _seal_each(Kind.QUOTE, records, frames, now_us)
-        messages += self._seal_trades(runs, frames, now_us)
+            records = [
+                (subjects.quotes(self.venue, one.native), one.take_quote_record(now_us)) for one in quotes
+            ]
+            messages += seal_each(Kind.QUOTE, records, frames, now_us)
+        messages += seal_trades(self.venue, runs, self._trades.take_gathered(), frames, now_us)
         batch = self._encode(frames)
         self.counters.records += count
         self._rest()
         return [batch, *messages, *bars]
-
-    def _seal_trades(self, runs: list[Run], frames: list[bytes], now_us: int) -> list[Message]:
-        """Add the frames of the lossless lane to a batch; return what is due for single symbols."""
-        alone: dict[str, bytes] = {}
-        """Frames with a run of trades and no other: if that is all of a symbol, it is its message too."""
-        for same in _by_kind(runs):
-            frames.append(_seal_runs(same, now_us))
-            if len(same) == 1 and same[0].kind is Kind.TRADE:
-                alone[same[0].native] = frames[-1]
-        return [
-            Message(
-                subjects.trades(self.venue, native),
-                alone[native] if len(own) == 1 and native in alone else _seal_runs(own, now_us),
-            )
-            for native, own in self._trades.take_gathered().items()
-        ]
 
     def _take_bars(self) -> list[Message]:
         """Encode the venue's bars; there are few, so they all go."""
@@ -391,8 +321,8 @@ class PriceProcessor:
 
         A record's change count is 1: how many changes the asker missed is not known here.
         """
-        prices = [_pack_price(state, now_us, clear=False) for state in self._symbols.values() if state.price]
-        quotes = [_pack_quote(state, now_us, clear=False) for state in self._symbols.values() if state.ask]
+        prices = [state.price_record(now_us) for state in self._symbols.values() if state.price]
+        quotes = [state.quote_record(now_us) for state in self._symbols.values() if state.ask]
         frames = []
         if prices:
             frames.append(seal_v2(Kind.PRICE, b"".join(prices), len(prices), now_us))
@@ -407,101 +337,9 @@ class PriceProcessor:
         return Message(subjects.wire(self.venue, self.shard), payload)
 
 
-def trade_record(symbol_id: int, trade: AggTrade, flags: int = 0) -> Trade:
-    """Say as a TRADE record what a venue said."""
-    if trade.taker_sold:
-        flags |= TradeFlag.TAKER_SOLD
-    count = trade.last_id - trade.first_id + 1
-    return Trade(symbol_id, flags, count, trade.id, trade.traded_us, trade.price, trade.quantity)
-
-
-def _add_volume(state: SymbolState, trades: Sequence[AggTrade]) -> None:
-    """Add what was traded after the venue last stated the volume."""
-    since, stated_us = state.traded_since, state.stated_us
-    for trade in trades:
-        if trade.traded_us > stated_us:
-            since += trade.quantity
-    state.traded_since = since
-
-
-def _pack_run(symbol_id: int, run: Sequence[AggTrade]) -> bytes:
-    """Pack the TRADE records of one symbol, live ones."""
-    pack = _TRADE.pack
-    return b"".join(
-        [
-            # Whether the taker sold is the only flag, and bit 0.
-            pack(symbol_id, sold, last_id - first_id + 1, trade_id, traded_us, price, quantity)
-            for _, trade_id, price, quantity, sold, traded_us, _, first_id, last_id in run
-        ]
-    )
-
-
-def _seal_each(
-    kind: Kind, records: list[tuple[str, bytes]], frames: list[bytes], now_us: int
-) -> list[Message]:
-    """Add one frame of all records to a batch; return one message each, to its subject."""
-    if len(records) == 1:
-        [(subject, record)] = records
-        frames.append(seal_v2(kind, record, 1, now_us))
-        return [Message(subject, frames[-1])]
-    frames.append(seal_v2(kind, b"".join([record for _, record in records]), len(records), now_us))
-    return [Message(subject, seal_v2(kind, record, 1, now_us)) for subject, record in records]
-
-
-def _by_kind(runs: list[Run]) -> Iterator[list[Run]]:
-    """Cut where trades and gaps follow each other."""
-    if len(runs) == 1:
-        yield runs  # as it is while little happens
-        return
-    for _, same in groupby(runs, key=attrgetter("kind")):
-        yield list(same)
-
-
-def _seal_runs(runs: list[Run], now_us: int) -> bytes:
-    """Encode runs of one kind as one frame."""
-    if len(runs) == 1:
-        return seal_v2(runs[0].kind, runs[0].records, runs[0].count, now_us)
-    records = b"".join([run.records for run in runs])
-    return seal_v2(runs[0].kind, records, sum([run.count for run in runs]), now_us)
-
-
 def _take_states(waiting: dict[str, SymbolState], most: int) -> list[SymbolState]:
     if len(waiting) <= most:
         taken = list(waiting.values())
         waiting.clear()
         return taken
     return [waiting.pop(native) for native in list(waiting)[:most]]
-
-
-def _pack_price(state: SymbolState, now_us: int, *, clear: bool = True) -> bytes:
-    changes = state.price_changes if clear else 1
-    record = _PRICE.pack(
-        state.id,
-        state.price_flags | min(changes, 255) << 8,
-        _saturated(now_us - state.price_sent_us),
-        state.price,
-        state.volume,
-    )
-    if clear:
-        state.price_changes = 0
-    return record
-
-
-def _pack_quote(state: SymbolState, now_us: int, *, clear: bool = True) -> bytes:
-    changes = state.quote_changes if clear else 1
-    record = _QUOTE.pack(
-        state.id,
-        state.quote_flags | min(changes, 255) << 8,
-        _saturated(now_us - state.quote_sent_us),
-        state.bid,
-        state.bid_size,
-        state.ask,
-        state.ask_size,
-    )
-    if clear:
-        state.quote_changes = 0
-    return record
-
-
-def _saturated(delay_us: int) -> int:
-    return max(-_I32_MAX - 1, min(_I32_MAX, delay_us))

@@ -1,4 +1,4 @@
-"""The two programs in C, which are compiled where and when they are needed."""
+"""The programs in C, which are compiled where and when they are needed."""
 
 import shutil
 import subprocess
@@ -9,6 +9,7 @@ from gateway.processes.lifetime import Failure
 
 HERE: Final = Path(__file__).parent
 READER: Final = HERE / "reader.c"
+CLIENTS: Final = HERE.parent / "clients.c"
 KERNEL_LIMIT: Final = HERE / "peers" / "kernel_limit.c"
 
 

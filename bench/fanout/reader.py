@@ -1,4 +1,4 @@
-"""The clients of one contender: `reader.c`, told what to do and asked what it has seen."""
+"""Many clients in one process: a program with `connections.h` in it, told what to do, asked what it saw."""
 
 import json
 from collections.abc import AsyncIterator
@@ -42,11 +42,15 @@ class Seen:
 
 
 class Reader:
-    """All clients of one contender, in a process of their own."""
+    """All clients of one server, in a process of their own."""
 
     def __init__(self, name: str, running: Program) -> None:
         self._name = name
         self._program = running
+
+    @property
+    def pid(self) -> int:
+        return self._program.pid
 
     async def connect(self, port: int, count: int) -> float:
         """Connect more clients, wait until all are served, and return how long that took, in seconds."""
@@ -58,7 +62,11 @@ class Reader:
 
     async def end(self, frames: int) -> Seen:
         """Return what was seen since the beginning, once there were so many frames or no more come."""
-        return Seen(**await self._ask(f"end {frames}"))
+        return Seen(**await self.figures(frames))
+
+    async def figures(self, frames: int = 0) -> dict[str, Any]:
+        """Return the same as the program says it: each of them has figures of its own."""
+        return await self._ask(f"end {frames}")
 
     async def _ask(self, line: str, timeout_s: float = ANSWER_TIMEOUT_S) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(await self._program.ask(line, timeout_s))
@@ -69,6 +77,6 @@ class Reader:
 
 @asynccontextmanager
 async def reader(name: str, binary: Path, conversations: Path) -> AsyncIterator[Reader]:
-    """Run the clients of a contender, which send what is in the file."""
+    """Run the clients of a server, which send what is in the file."""
     async with program(f"the reader of {name}", [str(binary), str(conversations)]) as running:
         yield Reader(name, running)

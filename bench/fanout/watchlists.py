@@ -9,9 +9,9 @@ of a round over the first price, at byte 8. The CRC before it stays as it was: p
 
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Final
+from random import Random
+from typing import Final, TypeVar
 
-from bench.listeners import draw_watchlists
 from protocol.control import Subscribe, format_message
 from protocol.events import PriceUpdate
 from protocol.frames import encode_v1
@@ -20,6 +20,9 @@ from protocol.symbols import Instrument
 VENUE: Final = "binance"
 _PART: Final = struct.Struct("<II")
 _TEXT: Final = 0x81
+_SEED: Final = 1
+
+Symbol = TypeVar("Symbol", str, int)
 
 
 def instruments(count: int) -> Iterator[Instrument]:
@@ -31,8 +34,13 @@ def instruments(count: int) -> Iterator[Instrument]:
 
 def watchlists(symbols: int, size: int, distinct: int) -> list[list[int]]:
     """Draw so many watchlists, as numbers of symbols."""
-    names = [str(number) for number in range(symbols)]
-    return [[int(name) for name in one] for one in draw_watchlists(names, distinct, size, distinct)]
+    return draw(range(symbols), size, distinct)
+
+
+def draw(symbols: Sequence[Symbol], size: int, distinct: int) -> list[list[Symbol]]:
+    """Draw so many watchlists, the same whenever it is asked."""
+    chance = Random(_SEED)
+    return [sorted(chance.sample(symbols, min(size, len(symbols)))) for _ in range(distinct)]
 
 
 def payloads(lists: Sequence[Sequence[int]]) -> bytes:
@@ -42,8 +50,13 @@ def payloads(lists: Sequence[Sequence[int]]) -> bytes:
 
 def conversations(port: int, lists: Sequence[Sequence[int]]) -> bytes:
     """Write for each list what its clients send to the gateway: a handshake, then what they watch."""
-    handshake = _handshake("/api/v1/ws", port)
-    return b"".join(_part(handshake, _masked(_subscribe(each))) for each in lists)
+    return b"".join(conversation(port, [f"S{number}USDT" for number in each]) for each in lists)
+
+
+def conversation(port: int, symbols: Sequence[str], subprotocol: str | None = None) -> bytes:
+    """Write what a client of the gateway sends: a handshake, then what it watches."""
+    handshake = _handshake("/api/v1/ws", port, subprotocol)
+    return _part(handshake, _masked(format_message(Subscribe(list(symbols)))))
 
 
 def handshakes(port: int, lists: int) -> bytes:
@@ -55,16 +68,13 @@ def _part(handshake: bytes, message: bytes) -> bytes:
     return _PART.pack(len(handshake), len(message)) + handshake + message
 
 
-def _handshake(path: str, port: int) -> bytes:
+def _handshake(path: str, port: int, subprotocol: str | None = None) -> bytes:
+    offer = f"Sec-WebSocket-Protocol: {subprotocol}\r\n" if subprotocol else ""
     # The key is RFC 6455's example, whose answer the plainest of the servers knows by heart.
     return (
         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
     ).encode()
-
-
-def _subscribe(numbers: Sequence[int]) -> bytes:
-    return format_message(Subscribe([f"S{number}USDT" for number in numbers]))
 
 
 def _masked(text: bytes) -> bytes:

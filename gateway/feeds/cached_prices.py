@@ -19,7 +19,8 @@ from gateway.cache import keys
 from gateway.cache.cache import Cache
 from gateway.cache.rounds import Rounds
 from gateway.cache.values import CachedPrice, encode_value
-from processors.price import PriceProcessor, SymbolState
+from processors.price import PriceProcessor
+from processors.symbol_state import SymbolState
 from protocol.symbols import Instrument
 
 ROUND_S: Final = 1.0

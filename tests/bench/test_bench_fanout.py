@@ -186,7 +186,7 @@ async def _clients(binary, folder, serve, conversation):
 
 
 async def test_clients_count_whole_frames_however_they_arrive(compiled_reader, tmp_path):
-    heard, go = asyncio.Queue(), asyncio.Event()
+    heard, go, over = asyncio.Queue(), asyncio.Event(), asyncio.Event()
 
     async def serve(incoming, outgoing):
         await incoming.readuntil(b"\r\n\r\n")
@@ -199,6 +199,7 @@ async def test_clients_count_whole_frames_however_they_arrive(compiled_reader, t
             outgoing.write(piece)
             await outgoing.drain()
         heard.put_nowait(await incoming.readexactly(8))
+        await over.wait()
         outgoing.close()
 
     conversation = conversations(1, [[0]])
@@ -210,6 +211,7 @@ async def test_clients_count_whole_frames_however_they_arrive(compiled_reader, t
             go.set()
             seen = await clients.end(frames=6)
             said = [heard.get_nowait() for _ in range(3)] + [await heard.get() for _ in range(3)]
+            over.set()
     assert (seen.frames, seen.bytes, seen.fewest, seen.strange, seen.lost) == (6, 6 * 24, 2, 0, 0)
     assert 0 <= seen.p50_us <= seen.p99_us < TIMEOUT_S * 1e6
     assert said == [message] * 3 + [b"\x8a\x82\0\0\0\0hi"] * 3
@@ -238,6 +240,7 @@ async def test_clients_that_are_refused_say_how(compiled_reader, tmp_path):
     async def serve(incoming, outgoing):
         await incoming.readuntil(b"\r\n\r\n")
         outgoing.write(b"HTTP/1.1 503 Full\r\n\r\n")
+        outgoing.close()
 
     async with asyncio.timeout(TIMEOUT_S):
         async with _clients(compiled_reader, tmp_path, serve, handshakes(1, 1)) as (clients, port):

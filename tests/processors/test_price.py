@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.price import Message, PriceProcessor
+from processors.messages import Message
+from processors.price import PriceProcessor
 from protocol import subjects
 from protocol.batches import Batch, decode_batch
 from protocol.events import Gap, GapCause, GapState, Kind, PriceFlag, TradeFlag, changes_of

@@ -26,7 +26,8 @@ from gateway.feeds.errors import Refused, Unreachable, VenueError
 from gateway.feeds.hub import TradeSource, now_us
 from gateway.feeds.trades.fetched import FetchedTrades
 from processors.bus import SlowEndpoint, Unavailable
-from processors.price import PriceProcessor, trade_record
+from processors.messages import trade_record
+from processors.price import PriceProcessor
 from processors.tape import TRADES_A_REQUEST
 from protocol import subjects
 from protocol.events import Kind, Trade, TradeFlag
