@@ -1,6 +1,6 @@
 # make demo   the gateway on the simulated exchange, http://127.0.0.1:8080
 # make test   every test          make check   ruff, mypy, the layer test
-# make bench  every benchmark, beside what people would use instead (7 minutes)
+# make bench  every benchmark, beside what people would use instead (6 minutes)
 # make setup  only the environment (.venv)      make page   only the page at / (with Node 20 or newer)
 # make chaos  five minutes of faults, then every trade compared with the exchange
 

@@ -1,4 +1,4 @@
-"""`tickgate bench all`: every benchmark that fits into five minutes, one after the other.
+"""`tickgate bench all`: every benchmark that fits into six minutes, one after the other.
 
 Each is the command that anybody can give, in a process of its own: none finds what another left in memory,
 and one that fails or hangs stops nobody else. Results and plots are written to `data/bench`, and compared

@@ -41,7 +41,7 @@ def bench() -> None:
 @click.option("--save", is_flag=True, help="write to bench/results: what later runs are compared with")
 @click.option("--json", is_flag=True, help="print one JSON of everything")
 def everything(json: bool, only: str | None, save: bool) -> None:
-    """Run all that fits into five minutes, compare it with the committed results, and draw the plots.
+    """Run all that fits into six minutes, compare it with the committed results, and draw the plots.
 
     Exit code 1 if any of them failed; whether what is wanted is met is said, and no failure.
 

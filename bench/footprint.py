@@ -1,6 +1,6 @@
 """What the whole of it costs a machine: memory and CPU of every process of a demo, at rest and at work.
 
-    rest_<process>    the demo as anybody starts it, nobody connected
+    rest_<process>    a demo of 20 symbols whose exchange makes no past, nobody connected
     load_<process>    100 symbols x 10 trades a second, 100 clients with 20 symbols each
     …_total           all of them together; the clients are not ours, and not in it
 
@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bench.demo import Demo, run_demo
+from bench.demo import WITHOUT_A_PAST, Demo, run_demo
 from bench.machine import cpu_by_role, resident_kb, tree
 from bench.pipeline import WARM_UP_S, run_clients, run_gateway
 from bench.pipeline import Params as Load
@@ -53,7 +53,8 @@ class Params:
 async def run(params: Params) -> dict[str, Any]:
     """Measure once."""
     with tempfile.TemporaryDirectory(prefix="tickgate-bench-") as data:
-        async with run_demo(Path(data), "--symbols", str(params.rest_symbols)) as demo:
+        symbols = ("--symbols", str(params.rest_symbols))
+        async with run_demo(Path(data), *symbols, settings=WITHOUT_A_PAST) as demo:
             await demo.until_calm()
             rest, _ = await watch(demo, "rest", params.minutes * 6)
     load = Load(params.symbols, params.rate, params.clients, params.watchlist)
